@@ -1,0 +1,1 @@
+//! Clusters and dynamics of trajectories.

@@ -1,0 +1,1 @@
+//! Exact Vietoris–Rips persistent homology on a CPU.
