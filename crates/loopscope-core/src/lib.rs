@@ -1,1 +1,9 @@
-//! The record.
+//! The record, the store and the engine of loopscope.
+//!
+//! Data goes `config -> plan -> run -> embed -> diagram`, and each arrow passes through the store. The rule of every
+//! module here: compute, then create the object with all its fields, then commit once. Nothing in this crate prints,
+//! exits, reads the environment, or knows a model by name; models, clock and chance come in as arguments.
+
+pub mod backend;
+pub mod codec;
+pub mod experiment;

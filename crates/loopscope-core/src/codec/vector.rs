@@ -1,0 +1,37 @@
+//! Vectors as raw little-endian float32, which `numpy.frombuffer(blob, "<f4")` reads.
+
+use crate::experiment::{Vector, VectorError};
+
+/// Why bytes are no vector.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VectorCodecError {
+    /// Not a whole number of float32.
+    #[error("a vector is a positive multiple of 4 bytes, got {got}")]
+    Length {
+        /// The bytes given.
+        got: usize,
+    },
+    /// Numbers that are no vector.
+    #[error(transparent)]
+    Vector(#[from] VectorError),
+}
+
+/// Returns the vector as little-endian float32, 4 bytes a number.
+#[must_use]
+pub fn encode_vector(vector: &Vector) -> Vec<u8> {
+    vector.numbers().iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+/// Returns the vector of these bytes.
+///
+/// # Errors
+///
+/// [`VectorCodecError`] when the length is not a positive multiple of 4 or the numbers are no vector.
+pub fn decode_vector(bytes: &[u8]) -> Result<Vector, VectorCodecError> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() || numbers.is_empty() {
+        return Err(VectorCodecError::Length { got: bytes.len() });
+    }
+    Ok(Vector::new(numbers.iter().map(|&number| f32::from_le_bytes(number)).collect())?)
+}
