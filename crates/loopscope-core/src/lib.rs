@@ -6,4 +6,7 @@
 
 pub mod backend;
 pub mod codec;
+pub mod engine;
 pub mod experiment;
+pub mod plan;
+pub mod store;

@@ -1,0 +1,349 @@
+//! What a thread of a lane does: takes a batch, calls the model, and makes whole objects of what it gives.
+//!
+//! Encoding, hashing and checking happen here, so that the scheduler and the writer handle finished objects only. A
+//! model that panics fails its batch and is dropped; nothing else is harmed.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use super::Engine;
+use super::job::{Fault, Finished, Input, Job, Message, ModelEntry, Product, Task};
+use super::queue::Queue;
+use super::residency::Residency;
+use crate::backend::{LoadedModel, ModelError, Request};
+use crate::codec::{Bar, Diagram, Scalar, encode_image};
+use crate::experiment::{
+    Embedding, EmbeddingId, Hash, Invocation, InvocationId, Output, OutputType, PersistenceDiagram, PersistenceDiagramId,
+    Picture, Timestamp, Vector,
+};
+use crate::store::{OpenOptions, Store, StoredOutput};
+
+/// What every thread of the engine may look at.
+pub(super) struct Context<'a> {
+    pub engine: &'a Engine<'a>,
+    pub queue: &'a Queue,
+    pub models: &'a [ModelEntry],
+    pub database: &'a Path,
+    pub open_options: &'a OpenOptions,
+}
+
+/// What a model gave, before it is an object.
+enum Raw {
+    Text(String),
+    Picture(Picture),
+    Vector(Vec<f32>),
+}
+
+/// When a call began and ended.
+#[derive(Clone, Copy)]
+struct Span {
+    started_at: Timestamp,
+    completed_at: Timestamp,
+}
+
+/// Serves a lane until the queue is closed.
+pub(super) fn serve(context: &Context<'_>, lane: usize, messages: &Sender<Message>) {
+    let options = context.engine.options;
+    let residency = Residency::new(context.engine.registry, options.model_memory_bytes_max);
+    let mut worker = Worker { context, residency, reader: None, messages };
+    while let Some(batch) = context.queue.take(lane, worker.residency.last_used()) {
+        let finished = worker.compute(batch);
+        if messages.send(Message::Finished(finished)).is_err() {
+            return; // The scheduler is gone, and with it the reason to work.
+        }
+    }
+}
+
+struct Worker<'a> {
+    context: &'a Context<'a>,
+    residency: Residency<'a>,
+    /// Opened when an input lies in the store: after a resume, and for diagrams.
+    reader: Option<Store>,
+    messages: &'a Sender<Message>,
+}
+
+impl Worker<'_> {
+    /// Computes a batch of jobs of one model and one task; one result for each.
+    fn compute(&mut self, batch: Vec<Job>) -> Vec<Finished> {
+        if matches!(batch.first(), Some(Job { task: Task::Diagram, .. })) {
+            return batch.into_iter().map(|job| self.diagram(job)).collect();
+        }
+        let Some(model) = batch.first().map(|job| job.model) else { return Vec::new() };
+        let mut finished = Vec::new();
+        let mut ready = Vec::new();
+        for job in batch {
+            match self.input_of(&job) {
+                Ok(input) => ready.push((job, input)),
+                Err(fault) => finished.push((job, Err(fault))),
+            }
+        }
+        let started_at = self.context.engine.clock.now();
+        let called = self.call(model, &ready);
+        let span = Span { started_at, completed_at: self.context.engine.clock.now() };
+        match called {
+            Ok(results) => finished.extend(ready.into_iter().zip(results).map(|((job, _), result)| {
+                let product = result.map_err(fault_of).and_then(|raw| self.product(&job, raw, span));
+                (job, product)
+            })),
+            Err(fault) => finished.extend(ready.into_iter().map(|(job, _)| (job, Err(fault.clone())))),
+        }
+        finished
+    }
+
+    /// Returns the input of a job in memory.
+    fn input_of(&mut self, job: &Job) -> Result<Input, Fault> {
+        let (Task::Invoke { input, .. } | Task::Embed { input, .. }) = &job.task else {
+            return Err(Fault::permanent("a diagram has no single input"));
+        };
+        let input = match input {
+            Input::Stored(id) => {
+                let output = self.reader()?.output(*id).map_err(|error| Fault::permanent(with_causes(&error)))?;
+                match output {
+                    StoredOutput::Text(text) => Input::Text(text.into()),
+                    StoredOutput::Image(picture) => Input::Image(Arc::new(picture)),
+                }
+            }
+            present => present.clone(),
+        };
+        let got = if matches!(input, Input::Text(_)) { OutputType::Text } else { OutputType::Image };
+        let info = &self.context.models[job.model].info;
+        if got != info.kind.input() {
+            return Err(Fault::permanent(format!("{} takes {}, and its input is {got}", info.name, info.kind.input())));
+        }
+        Ok(input)
+    }
+
+    fn reader(&mut self) -> Result<&Store, Fault> {
+        if self.reader.is_none() {
+            let opened = Store::open_read(self.context.database, self.context.open_options);
+            self.reader = Some(opened.map_err(|error| Fault::permanent(with_causes(&error)))?);
+        }
+        self.reader.as_ref().ok_or_else(|| Fault::permanent("the store did not open"))
+    }
+
+    /// Calls the model once with all inputs.
+    fn call(&mut self, model: usize, ready: &[(Job, Input)]) -> Result<Vec<Result<Raw, ModelError>>, Fault> {
+        let info = &self.context.models[model].info;
+        if !self.residency.has(model) && self.messages.send(Message::Loaded(model)).is_err() {
+            return Err(Fault::permanent("the engine is stopping"));
+        }
+        let residency = &mut self.residency;
+        let guarded = catch_unwind(AssertUnwindSafe(|| residency.get(model, info).map(|loaded| call_loaded(loaded, ready))));
+        let results = match guarded {
+            Ok(Ok(results)) => results,
+            Ok(Err(error)) => return Err(fault_of(error)),
+            Err(panic) => {
+                self.residency.forget(model);
+                return Err(Fault::permanent(format!("{} panicked: {}", info.name, panic_message(panic.as_ref()))));
+            }
+        };
+        if results.len() != ready.len() {
+            let message = format!("{} gave {} results for {} inputs", info.name, results.len(), ready.len());
+            return Err(Fault::permanent(message));
+        }
+        Ok(results)
+    }
+
+    /// Makes a whole object of what a model gave.
+    fn product(&self, job: &Job, raw: Raw, span: Span) -> Result<Product, Fault> {
+        match (&job.task, raw) {
+            (Task::Invoke { link, seed, .. }, Raw::Text(text)) => {
+                let (input, state) = (Input::Text(text.as_str().into()), Hash::of(text.as_bytes()));
+                self.invocation(job, *link, *seed, Output::Text(text), (input, state), span)
+            }
+            (Task::Invoke { link, seed, .. }, Raw::Picture(picture)) => {
+                let image = encode_image(&picture).map_err(|error| Fault::permanent(with_causes(&error)))?;
+                let state = image.pixel_hash;
+                let input = Input::Image(Arc::new(picture));
+                self.invocation(job, *link, *seed, Output::Image(Arc::new(image)), (input, state), span)
+            }
+            (Task::Embed { invocation, .. }, Raw::Vector(numbers)) => self.embedding(job, *invocation, numbers, span),
+            _ => Err(Fault::permanent("the model gave something of another kind than it is listed with")),
+        }
+    }
+
+    fn invocation(
+        &self,
+        job: &Job,
+        link: crate::experiment::Link,
+        seed: crate::experiment::Seed,
+        output: Output,
+        (input, state): (Input, Hash),
+        span: Span,
+    ) -> Result<Product, Fault> {
+        let model = &self.context.models[job.model];
+        let id = InvocationId::new(span.completed_at, self.context.engine.entropy).map_err(no_randomness)?;
+        let invocation = Invocation {
+            id,
+            run_id: job.run_id,
+            link,
+            model: model.info.name.clone(),
+            model_version_id: model.version,
+            seed,
+            started_at: span.started_at,
+            completed_at: Some(span.completed_at),
+            output,
+        };
+        Ok(Product::Invocation { invocation: Box::new(invocation), output: input, state })
+    }
+
+    fn embedding(&self, job: &Job, invocation: InvocationId, numbers: Vec<f32>, span: Span) -> Result<Product, Fault> {
+        let model = &self.context.models[job.model];
+        let expected = *model.dimension.get_or_init(|| numbers.len());
+        if numbers.len() != expected {
+            let message = format!("{} gave a vector of {} numbers, expected {expected}", model.info.name, numbers.len());
+            return Err(Fault::permanent(message));
+        }
+        let vector = Vector::new(numbers).map_err(|error| Fault::permanent(format!("{}: {error}", model.info.name)))?;
+        let id = EmbeddingId::new(span.completed_at, self.context.engine.entropy).map_err(no_randomness)?;
+        Ok(Product::Embedding(Box::new(Embedding {
+            id,
+            invocation_id: invocation,
+            embedding_model: model.info.name.clone(),
+            model_version_id: model.version,
+            vector,
+            started_at: span.started_at,
+            completed_at: Some(span.completed_at),
+        })))
+    }
+
+    fn diagram(&mut self, job: Job) -> Finished {
+        let guarded = catch_unwind(AssertUnwindSafe(|| self.persistence(&job)));
+        let result = guarded.unwrap_or_else(|panic| {
+            Err(Fault::permanent(format!("the persistence computation panicked: {}", panic_message(panic.as_ref()))))
+        });
+        (job, result)
+    }
+
+    /// Computes the persistent homology of a run's trajectory, a Euclidean point cloud of the vectors as stored.
+    fn persistence(&mut self, job: &Job) -> Result<Product, Fault> {
+        let engine = self.context.engine;
+        let started_at = engine.clock.now();
+        let name = self.context.models[job.model].info.name.clone();
+        let vectors = self.reader()?.trajectory(job.run_id, &name).map_err(|error| Fault::permanent(with_causes(&error)))?;
+        let dimension = vectors.first().map_or(0, |stored| stored.vector.dimension());
+        if let Some(odd) = vectors.iter().find(|stored| stored.vector.dimension() != dimension) {
+            let message = format!(
+                "{name} has a vector of {} numbers at number {}, expected {dimension}",
+                odd.vector.dimension(),
+                odd.sequence_number
+            );
+            return Err(Fault::permanent(message));
+        }
+        let numbers: Vec<f32> = vectors.iter().flat_map(|stored| stored.vector.numbers()).copied().collect();
+        let diagram = diagram_of(&numbers, vectors.len(), dimension, engine)?;
+        let completed_at = engine.clock.now();
+        let id = PersistenceDiagramId::new(completed_at, engine.entropy).map_err(no_randomness)?;
+        Ok(Product::Diagram(Box::new(PersistenceDiagram {
+            id,
+            run_id: job.run_id,
+            embedding_model: name,
+            diagram,
+            started_at,
+            completed_at: Some(completed_at),
+        })))
+    }
+}
+
+fn diagram_of(numbers: &[f32], count: usize, dimension: usize, engine: &Engine<'_>) -> Result<Diagram, Fault> {
+    let failed = |error: ripsaw::Error| Fault::permanent(with_causes(&error));
+    let max_dimension = engine.options.diagram_dimension_max;
+    let points = ripsaw::PointCloud::new(numbers, count, dimension).map_err(failed)?;
+    let options = ripsaw::Options::default()
+        .with_max_dimension(max_dimension)
+        .with_memory_bytes_max(engine.options.diagram_memory_bytes_max);
+    let persistence = ripsaw::persistence_of_points(&points, ripsaw::Metric::Euclidean, &options).map_err(failed)?;
+    let entropy = persistence
+        .diagrams
+        .iter()
+        .map(|bars| ripsaw::persistent_entropy(bars))
+        .collect::<Result<Vec<f64>, _>>()
+        .map_err(|error| Fault::permanent(with_causes(&error)))?;
+    let bar = |bar: &ripsaw::Bar| Bar { birth: bar.birth, death: bar.death };
+    let metadata = [
+        ("metric", Scalar::Text("euclidean".to_owned())),
+        ("max_dim", Scalar::Integer(max_dimension as i64)),
+        ("threshold", Scalar::Float(persistence.threshold)),
+        ("program_version", Scalar::Text(engine.options.program_version.clone())),
+    ];
+    Ok(Diagram {
+        dgms: persistence.diagrams.iter().map(|bars| bars.iter().map(bar).collect()).collect(),
+        entropy: Some(entropy),
+        metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+    })
+}
+
+/// Calls a loaded model with inputs of its kind, as checked before.
+fn call_loaded(model: &mut LoadedModel, ready: &[(Job, Input)]) -> Vec<Result<Raw, ModelError>> {
+    match model {
+        LoadedModel::TextToImage(model) => {
+            let batch: Vec<_> = ready
+                .iter()
+                .filter_map(|(job, input)| text_of(input).map(|input| Request { input, seed: seed_of(job) }))
+                .collect();
+            model.generate(&batch).into_iter().map(|result| result.map(Raw::Picture)).collect()
+        }
+        LoadedModel::ImageToText(model) => {
+            let batch: Vec<_> = ready
+                .iter()
+                .filter_map(|(job, input)| picture_of(input).map(|input| Request { input, seed: seed_of(job) }))
+                .collect();
+            model.describe(&batch).into_iter().map(|result| result.map(Raw::Text)).collect()
+        }
+        LoadedModel::TextEmbedder(model) => {
+            let batch: Vec<_> = ready.iter().filter_map(|(_, input)| text_of(input)).collect();
+            model.embed(&batch).into_iter().map(|result| result.map(Raw::Vector)).collect()
+        }
+        LoadedModel::ImageEmbedder(model) => {
+            let batch: Vec<_> = ready.iter().filter_map(|(_, input)| picture_of(input)).collect();
+            model.embed(&batch).into_iter().map(|result| result.map(Raw::Vector)).collect()
+        }
+    }
+}
+
+fn text_of(input: &Input) -> Option<&str> {
+    if let Input::Text(text) = input { Some(text) } else { None }
+}
+
+fn picture_of(input: &Input) -> Option<&Picture> {
+    if let Input::Image(picture) = input { Some(picture) } else { None }
+}
+
+fn seed_of(job: &Job) -> u64 {
+    match &job.task {
+        // The scheduler draws a seed of at least 0 for every invocation.
+        Task::Invoke { seed, .. } => seed.value().unsigned_abs(),
+        _ => 0,
+    }
+}
+
+fn fault_of(error: ModelError) -> Fault {
+    let message = error.to_string();
+    match error {
+        ModelError::Transient { retry_after, .. } => Fault { message, is_transient: true, retry_after },
+        ModelError::Permanent { .. } => Fault::permanent(message),
+    }
+}
+
+fn no_randomness(error: std::io::Error) -> Fault {
+    Fault::permanent(format!("the system gave no randomness for an id: {error}"))
+}
+
+/// Writes an error with its causes in one line, as the record keeps it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

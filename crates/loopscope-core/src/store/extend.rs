@@ -1,0 +1,130 @@
+//! Asking more of an experiment than before: longer runs, more prompts, seeds or embedding models.
+//!
+//! This widens what an experiment *asks for*; no object of the record is touched but diagrams of runs that go on,
+//! which would describe a trajectory that is no longer the whole one: they are deleted, counted, and computed anew.
+//! `docs/design/extend.md` says why this is an exception to "nothing is updated".
+
+use std::num::NonZeroU64;
+
+use rusqlite::params;
+
+use super::write::{insert_run, json_column};
+use super::{Store, StoreError};
+use crate::experiment::{Clock, Entropy, ExperimentId, ModelName, OutputType, Run, RunId, RunKey, Seed};
+
+/// What to add.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extension {
+    /// More prompts.
+    pub prompts: Vec<String>,
+    /// More seeds.
+    pub seeds: Vec<Seed>,
+    /// More embedding models; those that are there already are refused.
+    pub embedding_models: Vec<ModelName>,
+    /// A new length, at least the present one.
+    pub max_length: Option<NonZeroU64>,
+}
+
+/// What an extension changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extended {
+    /// Runs that are new.
+    pub runs_added: u64,
+    /// Runs that may now grow longer.
+    pub runs_lengthened: u64,
+    /// Diagrams that were deleted because their run goes on.
+    pub diagrams_dropped: u64,
+}
+
+impl Store {
+    /// Widens what an experiment asks for, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] when nothing is added, an embedding model is there already, or the length shrinks;
+    /// [`StoreError`] when the store fails. Then everything is as it was.
+    pub fn extend(
+        &mut self,
+        id: ExperimentId,
+        extension: &Extension,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Extended, StoreError> {
+        let experiment = self.experiment(id)?;
+        let refused = |message: String| StoreError::Refused { message };
+        if *extension == Extension::default() {
+            return Err(refused(
+                "nothing to extend by; give --prompt, --seed, --embedding-model or --max-length".to_owned(),
+            ));
+        }
+        let mut config = experiment.config.clone();
+        for model in &extension.embedding_models {
+            if config.embedding_models.contains(model) {
+                let message = format!("experiment \"{}\" has embedding model {model} already", experiment.name);
+                return Err(refused(message));
+            }
+            config.embedding_models.push(model.clone());
+        }
+        extension.prompts.iter().for_each(|prompt| config.prompts.push(prompt.clone()));
+        extension.seeds.iter().for_each(|&seed| config.seeds.push(seed));
+        if let Some(length) = extension.max_length {
+            if length < config.max_length {
+                let message = format!("--max-length {length} is below the present {}; runs only grow", config.max_length);
+                return Err(refused(message));
+            }
+            config.max_length = length;
+        }
+        // Runs that will go on: at their old full length, not in a cycle.
+        let mut longer = Vec::new();
+        for progress in self.progress(id, &std::collections::BTreeMap::<ModelName, OutputType>::new())? {
+            if progress.run.max_length < config.max_length && progress.cycle.is_none() {
+                longer.push(progress.run.id);
+            }
+        }
+        let new_runs = self.new_runs(id, &config, clock, entropy)?;
+        self.transact("extending an experiment in", |transaction| {
+            transaction.execute(
+                "UPDATE experiment SET prompts = ?2, seeds = ?3, embedding_models = ?4, max_length = ?5, completed_at = NULL \
+                 WHERE id = ?1",
+                params![
+                    id.as_bytes(),
+                    json_column(&experiment.name, &config.prompts)?,
+                    json_column(&experiment.name, &config.seeds)?,
+                    json_column(&experiment.name, &config.embedding_models)?,
+                    config.max_length.get(),
+                ],
+            )?;
+            let mut extended = Extended { runs_added: new_runs.len() as u64, ..Extended::default() };
+            extended.runs_lengthened = transaction.execute(
+                "UPDATE run SET max_length = ?2 WHERE experiment_id = ?1 AND max_length < ?2",
+                params![id.as_bytes(), config.max_length.get()],
+            )? as u64;
+            for run in &longer {
+                let dropped = transaction.execute("DELETE FROM persistence_diagram WHERE run_id = ?1", [run.as_bytes()])?;
+                extended.diagrams_dropped += dropped as u64;
+            }
+            new_runs.iter().try_for_each(|run| insert_run(transaction, run))?;
+            Ok(extended)
+        })
+    }
+
+    /// Returns the runs that a widened config asks for and the store does not have.
+    fn new_runs(
+        &self,
+        id: ExperimentId,
+        config: &crate::experiment::ExperimentConfig,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<Vec<Run>, StoreError> {
+        let present: std::collections::BTreeSet<RunKey> = self.runs(id)?.into_iter().map(|run| run.key).collect();
+        let missing = config.run_keys().into_iter().filter(|key| !present.contains(key));
+        let path = self.path.clone();
+        missing
+            .map(|key| {
+                let run_id = RunId::new(clock.now(), entropy)
+                    .map_err(|source| StoreError::Io { doing: "drawing an id for", path: path.clone(), source })?;
+                Ok(Run { id: run_id, experiment_id: id, key, max_length: config.max_length })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,33 @@
+//! The store: one SQLite file that cannot hold an incomplete object.
+//!
+//! Objects go in whole, in groups that are one transaction each; nothing is inserted empty and filled in later. What
+//! is missing is derived from what is there. Everything that talks to SQLite is in this module, so that another store
+//! can stand behind the same calls; nothing outside it sees a row.
+//!
+//! A write that fails stops the experiment, because the store is the result. A read never writes: readers open the
+//! file read-only.
+
+mod backup;
+mod delete;
+mod error;
+mod extend;
+mod find;
+mod lock;
+mod migrate;
+mod open;
+mod place;
+mod progress;
+mod read;
+mod write;
+
+pub use backup::BackupReport;
+pub use delete::Deleted;
+pub use error::StoreError;
+pub use extend::{Extended, Extension};
+pub use lock::ExperimentLock;
+pub use migrate::{MIGRATIONS, Migration, MigrationError, migrate_with, schema_of};
+pub use open::{OpenOptions, Store, sqlite_version};
+pub use place::{FREE_BYTES_MIN, free_bytes};
+pub use progress::{RunProgress, TrajectoryState};
+pub use read::{ClusteringSummary, ExperimentCounts, InvocationRow, OutputRow, StoredOutput, StoredVector};
+pub use write::{RecordWriter, Write};

@@ -1,0 +1,285 @@
+//! Opening the file: what is refused, and what every connection is told.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::migrate::{APPLICATION_ID, MIGRATIONS, migrate_with, version_of};
+use super::place::{FREE_BYTES_MIN, folder_of, refuse_full_disk, refuse_network_disk};
+use super::{StoreError, backup};
+use crate::experiment::{Clock, SystemClock};
+
+/// The first SQLite without the bug that could reset a write-ahead log that was still needed.
+const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// Returns the version of the SQLite in this program, such as `3.51.3`.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// How long to wait for another process's transaction.
+    pub busy_timeout: Duration,
+    /// What must stay free on the disk.
+    pub free_bytes_min: u64,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self { busy_timeout: Duration::from_secs(30), free_bytes_min: FREE_BYTES_MIN }
+    }
+}
+
+/// An open database. One connection; one thread at a time.
+#[derive(Debug)]
+pub struct Store {
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    pub(super) options: OpenOptions,
+}
+
+impl Store {
+    /// Opens a database for reading. Nothing is written to it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when it is missing, no database of ours, or of another schema version.
+    pub fn open_read(path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        let store = Self::open_unchecked(path, options)?;
+        match store.version()? {
+            found if found < newest() => Err(StoreError::Older { path: store.path, found, known: newest() }),
+            _ => Ok(store),
+        }
+    }
+
+    /// Opens a database of ours for reading, whatever older schema it has.
+    pub(super) fn open_unchecked(path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        refuse_old_sqlite()?;
+        refuse_what_is_no_file(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = open_connection(path, flags, options)?;
+        let store = Self { connection, path: path.to_owned(), options: options.clone() };
+        let store = match store.version() {
+            Err(StoreError::Sqlite { source, .. }) if cannot_make_log(&source) && !has_log(path) => {
+                store.reopened_immutable()?
+            }
+            _ => store,
+        };
+        store.refuse_foreign()?;
+        Ok(store)
+    }
+
+    /// Opens a database for writing; makes it when it is not there, and migrates it, after a backup, when it is older.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the place is no good, the file is no database of ours, or it is of a newer program.
+    pub fn open_write(path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        refuse_old_sqlite()?;
+        if path.is_dir() {
+            return Err(StoreError::Directory { path: path.to_owned() });
+        }
+        let folder = folder_of(path);
+        if !folder.is_dir() {
+            return Err(StoreError::Missing { path: folder.to_owned() });
+        }
+        refuse_network_disk(path)?;
+        refuse_full_disk(path, options.free_bytes_min)?;
+        let is_new = std::fs::metadata(path).map_or(true, |status| status.len() == 0);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = open_connection(path, flags, options)?;
+        let mut store = Self { connection, path: path.to_owned(), options: options.clone() };
+        store.refuse_read_only()?;
+        if !is_new {
+            store.refuse_foreign()?;
+        }
+        store.tell_connection()?;
+        store.migrate(&SystemClock)?;
+        Ok(store)
+    }
+
+    /// Opens an existing database for writing, and does not make one.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_write`](Self::open_write), and [`StoreError::Missing`].
+    pub fn open_existing(path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
+        refuse_what_is_no_file(path)?;
+        Self::open_write(path, options)
+    }
+
+    /// Returns the path that was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns how the database was opened.
+    #[must_use]
+    pub fn options(&self) -> &OpenOptions {
+        &self.options
+    }
+
+    /// Returns a second connection to the same file, for reading.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_read`](Self::open_read).
+    pub fn reader(&self) -> Result<Self, StoreError> {
+        Self::open_read(&self.path, &self.options)
+    }
+
+    /// Carries the write-ahead log over into the file, so that the file can be copied alone.
+    ///
+    /// Other processes may still be reading; then the log stays, which loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Sqlite`].
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let result = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        result.map_err(|source| self.failed("carrying over the log of", source))
+    }
+
+    /// Refuses to go on when the disk is nearly full.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::DiskNearlyFull`].
+    pub fn refuse_full_disk(&self) -> Result<(), StoreError> {
+        refuse_full_disk(&self.path, self.options.free_bytes_min)
+    }
+
+    /// Returns the schema version of the file.
+    pub(super) fn version(&self) -> Result<u32, StoreError> {
+        version_of(&self.connection).map_err(|source| self.failed("reading", source))
+    }
+
+    /// Names what was being done when SQLite failed, and what kind of failure it was.
+    pub(super) fn failed(&self, doing: &'static str, source: rusqlite::Error) -> StoreError {
+        classify(&self.path, &self.options, doing, source)
+    }
+
+    fn migrate(&mut self, clock: &dyn Clock) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let outcome = migrate_with(&mut self.connection, MIGRATIONS, |connection, from| {
+            backup::before_migration(connection, &path, from, clock)
+        });
+        outcome.map_err(|source| match source {
+            super::MigrationError::Sqlite(source) => self.failed("preparing", source),
+            source => StoreError::Migration { path: self.path.clone(), source },
+        })
+    }
+
+    fn refuse_read_only(&self) -> Result<(), StoreError> {
+        match self.connection.is_readonly("main") {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(StoreError::ReadOnly {
+                path: self.path.clone(),
+                reason: "the file, its folder or its disk is read-only".to_owned(),
+            }),
+            Err(source) => Err(self.failed("opening", source)),
+        }
+    }
+
+    /// Refuses a file that is no database, is another program's, or is of a newer loopscope.
+    fn refuse_foreign(&self) -> Result<(), StoreError> {
+        let application: i32 = self
+            .connection
+            .pragma_query_value(None, "application_id", |row| row.get(0))
+            .map_err(|source| self.failed("reading", source))?;
+        if application != APPLICATION_ID {
+            let found = "it is a SQLite database of another program".to_owned();
+            return Err(StoreError::NotADatabase { path: self.path.clone(), found });
+        }
+        let found = self.version()?;
+        if found > newest() {
+            return Err(StoreError::Newer { path: self.path.clone(), found, known: newest() });
+        }
+        Ok(())
+    }
+
+    /// What a writing connection is told: a log, every commit on the disk before it is acknowledged, keys enforced.
+    fn tell_connection(&self) -> Result<(), StoreError> {
+        let tell = || -> rusqlite::Result<()> {
+            let connection = &self.connection;
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "foreign_keys", true)?;
+            // A log of up to 16 MiB between two carry-overs: each one costs two more waits for the disk.
+            connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+            connection.pragma_update(None, "cache_size", -65_536)?;
+            connection.set_prepared_statement_cache_capacity(64);
+            Ok(())
+        };
+        tell().map_err(|source| self.failed("preparing", source))
+    }
+
+    /// A read-only folder cannot hold the log's index; a file without a log can then be read as it lies.
+    fn reopened_immutable(self) -> Result<Self, StoreError> {
+        let Some(text) = self.path.to_str() else { return Ok(self) };
+        let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let uri = format!("file:{escaped}?immutable=1");
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = open_connection(Path::new(&uri), flags, &self.options)?;
+        Ok(Self { connection, ..self })
+    }
+}
+
+fn newest() -> u32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+fn refuse_old_sqlite() -> Result<(), StoreError> {
+    if rusqlite::version_number() < SQLITE_VERSION_MIN {
+        return Err(StoreError::SqliteTooOld { found: sqlite_version().to_owned() });
+    }
+    Ok(())
+}
+
+fn refuse_what_is_no_file(path: &Path) -> Result<(), StoreError> {
+    match std::fs::metadata(path) {
+        Ok(status) if status.is_dir() => Err(StoreError::Directory { path: path.to_owned() }),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::Missing { path: path.to_owned() }),
+        Err(source) => Err(StoreError::Io { doing: "opening", path: path.to_owned(), source }),
+    }
+}
+
+fn open_connection(path: &Path, flags: OpenFlags, options: &OpenOptions) -> Result<Connection, StoreError> {
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|source| classify(path, options, "opening", source))?;
+    connection.busy_timeout(options.busy_timeout).map_err(|source| classify(path, options, "opening", source))?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(|source| classify(path, options, "opening", source))?;
+    Ok(connection)
+}
+
+fn cannot_make_log(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    std::fs::metadata(log).is_ok_and(|status| status.len() > 0)
+}
+
+/// Turns the failures that people meet into messages of their own.
+fn classify(path: &Path, options: &OpenOptions, doing: &'static str, source: rusqlite::Error) -> StoreError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => {
+            StoreError::NotADatabase { path, found: "its first bytes are not those of SQLite".to_owned() }
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Busy { path, waited_s: options.busy_timeout.as_secs() }
+        }
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path, reason: source.to_string() },
+        Some(ErrorCode::CannotOpen) if doing == "opening" => StoreError::ReadOnly { path, reason: source.to_string() },
+        _ => StoreError::Sqlite { doing, path, source },
+    }
+}
