@@ -46,22 +46,23 @@ fn trajectory(count: usize, dimension: usize) -> Vec<f32> {
         normalised(base.iter().zip(&away).map(|(x, y)| x + 0.8 * y).collect())
     };
     let places: Vec<Vec<f32>> = (0..4).map(|_| near(&mut random)).collect();
-    let mut points = vec![places[0].clone()];
+    let mut points: Vec<Vec<f32>> = Vec::new();
+    // Not a point of the cloud: the mean of the others would enclose them within a very small radius.
+    let mut last = places[0].clone();
     let mut drawn_to = 0;
     while points.len() < count {
         if random.uniform() < 0.03 {
             drawn_to = (random.uniform() * 4.0) as usize % 4;
         }
-        let recent = points.len() - 1 - (random.uniform() * points.len().min(20) as f32) as usize % points.len();
-        if random.uniform() < 0.12 {
-            points.push(points[recent].clone());
-            continue;
+        if !points.is_empty() && random.uniform() < 0.12 {
+            let back = (random.uniform() * points.len().min(20) as f32) as usize;
+            last.clone_from(&points[points.len() - 1 - back]);
+        } else {
+            let noise = random.direction(dimension);
+            let step = (0..dimension).map(|k| last[k] + 0.15 * (places[drawn_to][k] - last[k]) + 0.35 * noise[k]);
+            last = normalised(step.collect());
         }
-        let noise = random.direction(dimension);
-        let last = &points[points.len() - 1];
-        let step = (0..dimension).map(|k| last[k] + 0.15 * (places[drawn_to][k] - last[k]) + 0.35 * noise[k]);
-        let next = normalised(step.collect());
-        points.push(next);
+        points.push(last.clone());
     }
     points.concat()
 }
@@ -82,19 +83,19 @@ fn run(bencher: Bencher<'_, '_>, coordinates: &[f32], count: usize, max_dimensio
     bencher.bench_local(|| persistence_of_points(&points, Metric::Euclidean, &options));
 }
 
-#[divan::bench(args = [100, 200, 256])]
+#[divan::bench(sample_count = 10, args = [100, 200, 256])]
 fn trajectory_768_to_dimension_2(bencher: Bencher<'_, '_>, count: usize) {
     run(bencher, &trajectory(count, 768), count, 2);
 }
 
-#[divan::bench(args = [100, 200, 256])]
+#[divan::bench(sample_count = 10, args = [100, 200, 256])]
 fn trajectory_768_distances_only(bencher: Bencher<'_, '_>, count: usize) {
     let coordinates = trajectory(count, 768);
     let points = PointCloud::new(&coordinates, count, 768).expect("the cloud is finite");
     bencher.bench_local(|| CondensedDistances::from_points(&points, Metric::Euclidean));
 }
 
-#[divan::bench(args = [100, 500])]
+#[divan::bench(sample_count = 10, args = [100, 500])]
 fn trajectory_768_to_dimension_1_from_distances(bencher: Bencher<'_, '_>, count: usize) {
     let coordinates = trajectory(count, 768);
     let points = PointCloud::new(&coordinates, count, 768).expect("the cloud is finite");
@@ -103,12 +104,12 @@ fn trajectory_768_to_dimension_1_from_distances(bencher: Bencher<'_, '_>, count:
     bencher.bench_local(|| persistence_of_distances(&distances, &options));
 }
 
-#[divan::bench(args = [100, 200])]
+#[divan::bench(sample_count = 10, args = [100, 200])]
 fn noisy_circle_to_dimension_2(bencher: Bencher<'_, '_>, count: usize) {
     run(bencher, &sphere(count, 2, 0.05), count, 2);
 }
 
-#[divan::bench(args = [100, 200])]
+#[divan::bench(sample_count = 10, args = [100, 200])]
 fn sphere_to_dimension_2(bencher: Bencher<'_, '_>, count: usize) {
     run(bencher, &sphere(count, 3, 0.0), count, 2);
 }

@@ -52,6 +52,18 @@ fn pair_count(point_count: usize) -> u64 {
     (point_count as u64).saturating_mul((point_count as u64).saturating_sub(1)) / 2
 }
 
+/// Returns an empty vector with room for so many items.
+///
+/// # Errors
+///
+/// [`Error::OutOfMemory`] when the allocator refuses, where a plain vector would abort.
+pub(crate) fn with_room<T>(count: usize) -> Result<Vec<T>, Error> {
+    let mut vector = Vec::new();
+    let needed = (count as u64).saturating_mul(size_of::<T>() as u64);
+    vector.try_reserve_exact(count).map_err(|_| Error::OutOfMemory { needed })?;
+    Ok(vector)
+}
+
 /// Counts the bytes held against the limit.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -146,5 +158,6 @@ mod tests {
         let mut vector: Vec<u64> = Vec::new();
         let refused = Ledger::new(None).reserve(&mut vector, usize::MAX);
         assert_eq!(refused, Err(Error::OutOfMemory { needed: u64::MAX }));
+        assert_eq!(with_room::<u8>(usize::MAX), Err(Error::OutOfMemory { needed: u64::MAX }));
     }
 }

@@ -146,7 +146,7 @@ fn compute(
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
 ) -> Result<Persistence, Error> {
-    let complex = Complex::new(distances, chosen, options.threshold, binomials);
+    let complex = Complex::new(distances, chosen, options.threshold, binomials)?;
     let (diagrams, edge_count) = diagrams(&complex, options, shortcuts, ledger)?;
     Ok(Persistence {
         diagrams,

@@ -3,6 +3,7 @@
 use crate::distance::metric::{Measure, Metric};
 use crate::distance::points::PointCloud;
 use crate::error::Error;
+use crate::memory::with_room;
 
 /// Holds the distance of every pair of points once, as `f32`.
 ///
@@ -48,13 +49,13 @@ impl CondensedDistances {
     /// # Errors
     ///
     /// [`Error::DistanceCount`] for a wrong length; [`Error::NonZeroDiagonal`], [`Error::DistanceNotFinite`],
-    /// [`Error::NegativeDistance`] or [`Error::Asymmetric`], naming the first bad place by rows.
+    /// [`Error::NegativeDistance`] or [`Error::Asymmetric`], naming the first bad place by rows; [`Error::OutOfMemory`].
     pub fn from_square(matrix: &[f32], point_count: usize) -> Result<Self, Error> {
         let expected = point_count.saturating_mul(point_count);
         if matrix.len() != expected {
             return Err(Error::DistanceCount { point_count, expected, got: matrix.len() });
         }
-        let mut values = Vec::with_capacity(condensed_length(point_count)?);
+        let mut values = with_room(condensed_length(point_count)?)?;
         for i in 0..point_count {
             let diagonal = matrix[i * point_count + i];
             if diagonal != 0.0 {
@@ -88,7 +89,7 @@ impl CondensedDistances {
     /// # Errors
     ///
     /// [`Error::DistanceOverflow`] for two points farther apart than the largest `f32`; [`Error::NoDirection`] for a
-    /// point at the origin and [`Metric::Cosine`] or [`Metric::Angular`].
+    /// point at the origin and [`Metric::Cosine`] or [`Metric::Angular`]; [`Error::OutOfMemory`].
     pub fn from_points(points: &PointCloud<'_>, metric: Metric) -> Result<Self, Error> {
         let all: Vec<usize> = (0..points.count()).collect();
         Self::from_chosen_points(points, metric, &all)
@@ -97,7 +98,7 @@ impl CondensedDistances {
     /// Measures the `chosen` points only; they get the numbers 0, 1, … in that order.
     pub(crate) fn from_chosen_points(points: &PointCloud<'_>, metric: Metric, chosen: &[usize]) -> Result<Self, Error> {
         let measure = Measure::new(points, metric, chosen)?;
-        let mut values = Vec::with_capacity(condensed_length(chosen.len())?);
+        let mut values = with_room(condensed_length(chosen.len())?)?;
         for (row, &i) in chosen.iter().enumerate() {
             for &j in &chosen[row + 1..] {
                 let distance = measure.distance(i, j);

@@ -84,7 +84,7 @@ mod tests {
         let values = (0..count * (count - 1) / 2).map(|k| (1 + k * k % 11) as f32).collect();
         let distances = CondensedDistances::from_condensed(values, count).unwrap();
         let chosen: Vec<usize> = (0..count).collect();
-        let complex = Complex::new(&distances, &chosen, Some(4.0), Binomials::new(count, 5).unwrap());
+        let complex = Complex::new(&distances, &chosen, Some(4.0), Binomials::new(count, 5).unwrap()).unwrap();
         let mut vertices = Vec::new();
         for vertex_count in 1..=3 {
             let mut expected = Vec::new();

@@ -126,7 +126,7 @@ mod tests {
         let values = (0..count * (count - 1) / 2).map(|k| (1 + k * k % 11) as f32).collect();
         let distances = CondensedDistances::from_condensed(values, count).unwrap();
         let chosen: Vec<usize> = (0..count).collect();
-        Complex::new(&distances, &chosen, Some(threshold), Binomials::new(count, 5).unwrap())
+        Complex::new(&distances, &chosen, Some(threshold), Binomials::new(count, 5).unwrap()).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::distance::CondensedDistances;
 use crate::error::Error;
 use crate::filtration::{Binomials, Simplex};
+use crate::memory::with_room;
 
 /// Holds the graph of the edges within the threshold, of which every simplex is a clique.
 ///
@@ -25,25 +26,30 @@ impl Complex {
     ///
     /// The threshold is lowered to the enclosing radius, at which the complex is a cone (`bauer2021`). `binomials` must
     /// reach to the number of chosen points.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`].
     pub(crate) fn new(
         distances: &CondensedDistances,
         chosen: &[usize],
         threshold: Option<f64>,
         binomials: Binomials,
-    ) -> Self {
+    ) -> Result<Self, Error> {
         let point_count = chosen.len();
-        let square = square(distances, chosen);
+        let square = square(distances, chosen)?;
         let radius = enclosing_radius(&square, point_count);
         let threshold = threshold.map_or(radius.into(), |threshold| threshold.min(radius.into()));
         let diameter_max = round_down(threshold);
         let words_per_row = point_count.div_ceil(64);
-        let mut adjacency = vec![0u64; point_count * words_per_row];
+        let mut adjacency: Vec<u64> = with_room(point_count * words_per_row)?;
+        adjacency.resize(point_count * words_per_row, 0);
         for i in 0..point_count {
             for j in (0..point_count).filter(|&j| i != j && square[i * point_count + j] <= diameter_max) {
                 adjacency[i * words_per_row + j / 64] |= 1 << (j % 64);
             }
         }
-        Self { point_count, square, adjacency, words_per_row, diameter_max, threshold, binomials }
+        Ok(Self { point_count, square, adjacency, words_per_row, diameter_max, threshold, binomials })
     }
 
     /// Returns the most bytes that a complex on so many points holds, without its binomials.
@@ -80,9 +86,7 @@ impl Complex {
     /// Returns all edges in the order of the filtration.
     pub(crate) fn edges(&self) -> Result<Vec<Simplex>, Error> {
         let ones: usize = self.adjacency.iter().map(|word| word.count_ones() as usize).sum();
-        let mut edges = Vec::new();
-        let refused = |_| Error::OutOfMemory { needed: (ones / 2 * size_of::<Simplex>()) as u64 };
-        edges.try_reserve_exact(ones / 2).map_err(refused)?;
+        let mut edges = with_room(ones / 2)?;
         for j in 0..self.point_count {
             let row = self.distances_from(j);
             let within = (0..j).filter(|&i| row[i] <= self.diameter_max);
@@ -121,9 +125,10 @@ impl Complex {
 }
 
 /// Fills both halves of the matrix of the chosen points.
-fn square(distances: &CondensedDistances, chosen: &[usize]) -> Vec<f32> {
+fn square(distances: &CondensedDistances, chosen: &[usize]) -> Result<Vec<f32>, Error> {
     let count = chosen.len();
-    let mut square = vec![0.0; count * count];
+    let mut square: Vec<f32> = with_room(count.saturating_mul(count))?;
+    square.resize(count * count, 0.0);
     for (i, &point) in chosen.iter().enumerate() {
         for (j, &other) in chosen.iter().enumerate().skip(i + 1) {
             let distance = distances.distance(point, other);
@@ -131,7 +136,7 @@ fn square(distances: &CondensedDistances, chosen: &[usize]) -> Vec<f32> {
             square[j * count + i] = distance;
         }
     }
-    square
+    Ok(square)
 }
 
 /// Returns the smallest distance within which some point has all others; zero for fewer than two points.
@@ -153,7 +158,7 @@ mod tests {
     fn complex(values: Vec<f32>, count: usize, threshold: Option<f64>) -> Complex {
         let distances = CondensedDistances::from_condensed(values, count).unwrap();
         let chosen: Vec<usize> = (0..count).collect();
-        Complex::new(&distances, &chosen, threshold, Binomials::new(count, 4).unwrap())
+        Complex::new(&distances, &chosen, threshold, Binomials::new(count, 4).unwrap()).unwrap()
     }
 
     #[test]
