@@ -1,0 +1,114 @@
+//! Columns: the one being reduced, and what is kept of those that are done.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use crate::error::Error;
+use crate::filtration::Simplex;
+use crate::memory::Ledger;
+
+/// Holds a sum of coboundaries modulo 2, as a heap in which equal entries cancel when they come to the top.
+#[derive(Debug, Default)]
+pub(crate) struct WorkingColumn {
+    heap: BinaryHeap<Reverse<Simplex>>,
+}
+
+impl WorkingColumn {
+    pub(crate) fn clear(&mut self) {
+        self.heap.clear();
+    }
+
+    /// Makes room for so many entries.
+    pub(crate) fn reserve(&mut self, additional: usize, ledger: &mut Ledger) -> Result<(), Error> {
+        let (len, capacity) = (self.heap.len(), self.heap.capacity());
+        if capacity - len >= additional {
+            return Ok(());
+        }
+        ledger.grow(len, capacity, additional, size_of::<Simplex>(), |extra| self.heap.try_reserve_exact(extra))
+    }
+
+    /// Adds one entry.
+    #[inline]
+    pub(crate) fn push(&mut self, simplex: Simplex) {
+        self.heap.push(Reverse(simplex));
+    }
+
+    /// Returns the oldest entry, which stays in; `None` for a column that is zero.
+    pub(crate) fn pivot(&mut self) -> Option<Simplex> {
+        let mut top = self.heap.pop()?;
+        while self.heap.peek() == Some(&top) {
+            self.heap.pop();
+            top = self.heap.pop()?;
+        }
+        self.heap.push(top);
+        Some(top.0)
+    }
+}
+
+/// Keeps, for each column that is done, which simplices' coboundaries were added to its own.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    simplices: Vec<Simplex>,
+    /// Where the additions of each column end.
+    ends: Vec<usize>,
+}
+
+impl Additions {
+    /// Keeps the additions of the next column, in which equal simplices cancel.
+    pub(crate) fn push(&mut self, added: &mut [Simplex], ledger: &mut Ledger) -> Result<(), Error> {
+        added.sort_unstable();
+        for equal in added.chunk_by(|a, b| a == b).filter(|equal| equal.len() % 2 == 1) {
+            ledger.reserve(&mut self.simplices, 1)?;
+            self.simplices.push(equal[0]);
+        }
+        ledger.reserve(&mut self.ends, 1)?;
+        self.ends.push(self.simplices.len());
+        Ok(())
+    }
+
+    /// Returns the places of the additions of one column.
+    pub(crate) fn places(&self, column: usize) -> Range<usize> {
+        let start = column.checked_sub(1).map_or(0, |previous| self.ends[previous]);
+        start..self.ends[column]
+    }
+
+    pub(crate) fn at(&self, place: usize) -> Simplex {
+        self.simplices[place]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn simplices<const N: usize>(diameters: [f32; N]) -> [Simplex; N] {
+        diameters.map(|diameter| Simplex::new(diameter, 5))
+    }
+
+    #[test]
+    fn entries_cancel_in_pairs() {
+        let mut column = WorkingColumn::default();
+        let mut oldest_after = |entries: &[Simplex]| {
+            entries.iter().for_each(|&entry| column.push(entry));
+            column.pivot()
+        };
+        let [a, b] = simplices([1.0, 2.0]);
+        assert_eq!(oldest_after(&[]), None);
+        assert_eq!(oldest_after(&[b, a, b, b]), Some(a));
+        assert_eq!(oldest_after(&[a]), Some(b));
+        assert_eq!(oldest_after(&[a, a, a]), Some(a));
+        assert_eq!(oldest_after(&[a, b]), None);
+    }
+
+    #[test]
+    fn additions_are_kept_column_by_column() {
+        let (mut additions, mut ledger) = (Additions::default(), Ledger::new(None));
+        let [a, b, c] = simplices([1.0, 2.0, 3.0]);
+        additions.push(&mut [c, a, b, a], &mut ledger).unwrap();
+        additions.push(&mut [], &mut ledger).unwrap();
+        additions.push(&mut [b, b, b], &mut ledger).unwrap();
+        let kept = |column| additions.places(column).map(|place| additions.at(place)).collect::<Vec<_>>();
+        assert_eq!([kept(0), kept(1), kept(2)], [vec![b, c], vec![], vec![b]]);
+    }
+}
