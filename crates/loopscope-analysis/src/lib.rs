@@ -1,1 +1,8 @@
 //! Clusters and dynamics of trajectories.
+//!
+//! - [`symbolic`] reads what exact repetition alone says about a sequence of states: cycles, visits, dwell times.
+//!
+//! Everything here is a pure function of its arguments: no store, no clock, no file, no chance without a seed, nothing
+//! printed. Equal input gives equal output, bit for bit, on one target. Bad input is a typed error, never a panic.
+
+pub mod symbolic;

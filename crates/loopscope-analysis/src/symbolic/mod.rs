@@ -1,0 +1,11 @@
+//! What exact repetition alone says about a sequence of states.
+//!
+//! A *state* is what decides everything that follows: the position in the network and the output that stands there. Two
+//! states are equal or they are not; this module knows no distance and needs no clustering. It works for any hashable
+//! or ordered key (a text, a pixel hash, a cluster label), and refuses to guess: near repetition is for clustering.
+
+mod recurrence;
+mod visits;
+
+pub use recurrence::{Recurrence, RecurrenceDetector, SymbolicError};
+pub use visits::{Visits, run_lengths, visits};
