@@ -2,7 +2,7 @@
 //!
 //! A *state* is what decides everything that follows: the position in the network and the output that stands there. Two
 //! states are equal or they are not; this module knows no distance and needs no clustering. It works for any hashable
-//! or ordered key (a text, a pixel hash, a cluster label), and refuses to guess: near repetition is the business of clustering.
+//! or ordered key (a text, a pixel hash, a cluster label), and refuses to guess: near repetition is for clustering.
 
 mod recurrence;
 mod visits;

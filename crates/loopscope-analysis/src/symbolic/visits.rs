@@ -65,7 +65,7 @@ pub fn run_lengths<T: PartialEq + Clone>(sequence: &[T]) -> Vec<(T, usize)> {
 mod tests {
     use super::*;
 
-    fn counted<'a>(sequences: &[&'a [char]]) -> Vec<(char, usize, usize)> {
+    fn counted(sequences: &[&[char]]) -> Vec<(char, usize, usize)> {
         visits(sequences.iter().copied()).iter().map(|v| (*v.state, v.count, v.sequence_count)).collect()
     }
 

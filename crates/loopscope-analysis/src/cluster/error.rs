@@ -1,0 +1,76 @@
+//! What can be wrong with vectors and parameters.
+
+use std::fmt;
+
+/// Says why vectors or parameters were refused. Rows and columns count from 0.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ClusterError {
+    /// The number of values is not rows times dimension.
+    WrongShape { row_count: usize, dimension: usize, got: usize },
+    /// A value is NaN or infinite.
+    NotFinite { row: usize, column: usize, got: f32 },
+    /// Every value of a row is zero (or there are no columns): the vector has no direction.
+    ZeroVector { row: usize },
+    /// Fewer than two points cannot be told from noise.
+    MinClusterSizeTooSmall { got: usize },
+    /// `min_samples` counts the point itself, so it is at least 1.
+    MinSamplesTooSmall { got: usize },
+    /// A distance threshold is a finite number, zero or more.
+    EpsilonOutOfRange { got: f64 },
+}
+
+impl fmt::Display for ClusterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WrongShape { row_count, dimension, got } => {
+                write!(f, "vectors of shape ({row_count}, {dimension}) came with {got} values, expected ")?;
+                match row_count.checked_mul(*dimension) {
+                    Some(expected) => write!(f, "{expected}"),
+                    None => write!(f, "more than fit in memory"),
+                }
+            }
+            Self::NotFinite { row, column, got } => {
+                write!(f, "row {row} of the vectors holds {got} in column {column}, expected a finite number")
+            }
+            Self::ZeroVector { row } => {
+                write!(f, "row {row} of the vectors is zero in every column, expected a vector with a direction")
+            }
+            Self::MinClusterSizeTooSmall { got } => write!(f, "min_cluster_size is {got}, expected at least 2"),
+            Self::MinSamplesTooSmall { got } => {
+                write!(f, "min_samples is {got}, expected at least 1 (it counts the point itself)")
+            }
+            Self::EpsilonOutOfRange { got } => write!(f, "epsilon is {got}, expected a finite distance of 0 or more"),
+        }
+    }
+}
+
+impl std::error::Error for ClusterError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_thing_the_expected_and_the_got() {
+        let check = |error: ClusterError, expected: &str| assert_eq!(error.to_string(), expected);
+        check(
+            ClusterError::WrongShape { row_count: 2, dimension: 3, got: 5 },
+            "vectors of shape (2, 3) came with 5 values, expected 6",
+        );
+        check(
+            ClusterError::NotFinite { row: 4, column: 1, got: f32::NAN },
+            "row 4 of the vectors holds NaN in column 1, expected a finite number",
+        );
+        check(
+            ClusterError::ZeroVector { row: 0 },
+            "row 0 of the vectors is zero in every column, expected a vector with a direction",
+        );
+        check(ClusterError::MinClusterSizeTooSmall { got: 1 }, "min_cluster_size is 1, expected at least 2");
+        check(
+            ClusterError::MinSamplesTooSmall { got: 0 },
+            "min_samples is 0, expected at least 1 (it counts the point itself)",
+        );
+        check(ClusterError::EpsilonOutOfRange { got: -1.0 }, "epsilon is -1, expected a finite distance of 0 or more");
+    }
+}

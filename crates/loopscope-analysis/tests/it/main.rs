@@ -1,0 +1,11 @@
+//! Tests of the public interface.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed unwrap is a failed test; helpers outside #[test] functions need it too"
+)]
+
+mod fixture;
+mod hdbscan_properties;
+mod hdbscan_reference;
+mod recurrence;
