@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod codec;
+pub mod config;
 pub mod engine;
 pub mod experiment;
 pub mod plan;

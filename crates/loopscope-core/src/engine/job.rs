@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::backend::ModelInfo;
 use crate::experiment::{
-    Embedding, FailureStage, Hash, Invocation, InvocationId, Link, ModelVersionId, PersistenceDiagram, Picture, RunId, Seed,
-    SequenceNumber, StopReason,
+    Embedding, FailureStage, Hash, Invocation, InvocationId, Link, ModelVersionId, PersistenceDiagram, Picture, RunId,
+    Seed, SequenceNumber, StopReason,
 };
 use crate::store::StoreError;
 
@@ -87,9 +87,16 @@ pub(super) type Finished = (Job, Result<Product, Fault>);
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ticket {
     /// An invocation of a run; with the reason if it is the last, and the length of the run with it.
-    Invocation { run: usize, last: Option<(StopReason, u64)> },
-    Embedding { run: usize },
-    Diagram { run: usize },
+    Invocation {
+        run: usize,
+        last: Option<(StopReason, u64)>,
+    },
+    Embedding {
+        run: usize,
+    },
+    Diagram {
+        run: usize,
+    },
     /// A failure or an experiment's own time: nothing waits for it.
     Note,
 }

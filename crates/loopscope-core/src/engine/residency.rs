@@ -32,7 +32,8 @@ impl<'a> Residency<'a> {
                 self.make_room(info.memory_bytes);
                 let model = self.registry.load(info)?;
                 if model.kind() != info.kind {
-                    let message = format!("{} loaded as a {}, but is listed as a {}", info.name, model.kind(), info.kind);
+                    let message =
+                        format!("{} loaded as a {}, but is listed as a {}", info.name, model.kind(), info.kind);
                     return Err(ModelError::permanent(message));
                 }
                 (index, info.memory_bytes, model)

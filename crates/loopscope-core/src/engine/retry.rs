@@ -45,7 +45,8 @@ mod tests {
             wait_first: Duration::from_millis(100),
             wait_max: Duration::from_millis(300),
         };
-        let waits: Vec<_> = (1..=5).map(|attempt| policy.wait_after(attempt, None).map(|wait| wait.as_millis())).collect();
+        let waits: Vec<_> =
+            (1..=5).map(|attempt| policy.wait_after(attempt, None).map(|wait| wait.as_millis())).collect();
         assert_eq!(waits, [Some(100), Some(200), Some(300), Some(300), None]);
         assert_eq!(policy.wait_after(1, Some(Duration::from_secs(2))), Some(Duration::from_secs(2)));
         assert_eq!(policy.wait_after(1, Some(Duration::from_secs(900))), Some(Duration::from_secs(3)));

@@ -21,10 +21,10 @@ use super::{Engine, EngineError, Outcome};
 use crate::backend::ModelInfo;
 use crate::config::check_config;
 use crate::experiment::{
-    Experiment, ExperimentId, Failure, FailureId, Invocation, ModelName, OutputType, Run, Seed, SequenceNumber, StopReason,
+    Experiment, ExperimentId, Failure, FailureId, Invocation, ModelName, OutputType, Run, Seed, StopReason,
 };
 use crate::plan::{DIAGRAM_POINTS_MIN, Work, outputs_of_type, remaining, remaining_of_run};
-use crate::store::{RecordWriter, RunProgress, Store, StoreError, Write};
+use crate::store::{RecordWriter, RunProgress, Store, Write};
 
 /// Objects that may wait for the writer.
 const WRITES_WAITING_MAX: usize = 4096;
@@ -41,8 +41,12 @@ pub(super) fn work(
 ) -> Result<Outcome, EngineError> {
     let experiment = store.experiment(id)?;
     let infos = check_config(&experiment.config, engine.registry)?;
-    let embedders: BTreeMap<ModelName, OutputType> =
-        experiment.config.embedding_models.iter().filter_map(|name| Some((name.clone(), infos.get(name)?.kind.input()))).collect();
+    let embedders: BTreeMap<ModelName, OutputType> = experiment
+        .config
+        .embedding_models
+        .iter()
+        .filter_map(|name| Some((name.clone(), infos.get(name)?.kind.input())))
+        .collect();
     let done = store.progress(id, &embedders)?;
     let progress = progress_of(&experiment, &infos, &done);
     report(&Event::Started { experiment: id, name: experiment.name.clone(), progress });
@@ -81,7 +85,8 @@ fn conclude(
     let missing = remaining(experiment, &store.progress(experiment.id, embedders)?);
     if missing.is_empty() {
         let now = engine.clock.now();
-        store.commit(&[Write::ExperimentStarted(experiment.id, now), Write::ExperimentCompleted(experiment.id, now)])?;
+        store
+            .commit(&[Write::ExperimentStarted(experiment.id, now), Write::ExperimentCompleted(experiment.id, now)])?;
         return Ok(Outcome::Completed);
     }
     if progress.failed > 0 { Ok(Outcome::SomeFailed) } else { Err(EngineError::StillMissing { count: missing.len() }) }
@@ -124,11 +129,17 @@ fn run_threads(
     report: &mut dyn FnMut(&Event),
 ) -> Result<Threaded, EngineError> {
     let table = plan.table;
-    let queue = Queue::new(table.models.iter().map(|model| model.info.batch_max.max(1)).collect(), table.threads.clone());
+    let queue =
+        Queue::new(table.models.iter().map(|model| model.info.batch_max.max(1)).collect(), table.threads.clone());
     let database: PathBuf = store.path().to_owned();
     let open_options = store.options().clone();
-    let context =
-        Context { engine: plan.engine, queue: &queue, models: &table.models, database: &database, open_options: &open_options };
+    let context = Context {
+        engine: plan.engine,
+        queue: &queue,
+        models: &table.models,
+        database: &database,
+        open_options: &open_options,
+    };
     std::thread::scope(|scope| {
         let _close = CloseOnDrop(&queue);
         let (messages, incoming) = channel();
@@ -447,7 +458,8 @@ impl Scheduler<'_, '_> {
             Task::Diagram => name.to_string(),
         };
         let failure = Failure {
-            id: FailureId::new(now, engine.entropy).map_err(|source| EngineError::System { what: "randomness", source })?,
+            id: FailureId::new(now, engine.entropy)
+                .map_err(|source| EngineError::System { what: "randomness", source })?,
             experiment_id: self.plan.experiment.id,
             run_id: Some(job.run_id),
             stage: job.task.stage(),

@@ -9,7 +9,9 @@ use super::{Engine, EngineError};
 use crate::backend::{Lane, ModelInfo};
 use crate::codec::canonical_json;
 use crate::config::GivenConfig;
-use crate::experiment::{Clock, Entropy, Experiment, ExperimentId, ModelName, ModelVersion, ModelVersionId, Origin, Run, RunId};
+use crate::experiment::{
+    Clock, Entropy, Experiment, ExperimentId, ModelName, ModelVersion, ModelVersionId, Origin, Run, RunId,
+};
 use crate::store::{Store, StoreError};
 
 /// Stores a new experiment with all its runs, in one transaction, and returns it.
@@ -97,8 +99,10 @@ pub(super) fn model_table(
 fn version_of(engine: &Engine<'_>, info: &ModelInfo) -> Result<ModelVersion, EngineError> {
     let id = ModelVersionId::new(engine.clock.now(), engine.entropy)
         .map_err(|source| EngineError::System { what: "randomness", source })?;
-    let parameters = canonical_json(&info.parameters)
-        .map_err(|error| StoreError::Invalid { object: info.name.to_string(), defect: format!("parameters: {error}") })?;
+    let parameters = canonical_json(&info.parameters).map_err(|error| StoreError::Invalid {
+        object: info.name.to_string(),
+        defect: format!("parameters: {error}"),
+    })?;
     Ok(ModelVersion {
         id,
         name: info.name.clone(),

@@ -16,8 +16,8 @@ use super::residency::Residency;
 use crate::backend::{LoadedModel, ModelError, Request};
 use crate::codec::{Bar, Diagram, Scalar, encode_image};
 use crate::experiment::{
-    Embedding, EmbeddingId, Hash, Invocation, InvocationId, Output, OutputType, PersistenceDiagram, PersistenceDiagramId,
-    Picture, Timestamp, Vector,
+    Embedding, EmbeddingId, Hash, Invocation, InvocationId, Output, OutputType, PersistenceDiagram,
+    PersistenceDiagramId, Picture, Timestamp, Vector,
 };
 use crate::store::{OpenOptions, Store, StoredOutput};
 
@@ -131,7 +131,8 @@ impl Worker<'_> {
             return Err(Fault::permanent("the engine is stopping"));
         }
         let residency = &mut self.residency;
-        let guarded = catch_unwind(AssertUnwindSafe(|| residency.get(model, info).map(|loaded| call_loaded(loaded, ready))));
+        let guarded =
+            catch_unwind(AssertUnwindSafe(|| residency.get(model, info).map(|loaded| call_loaded(loaded, ready))));
         let results = match guarded {
             Ok(Ok(results)) => results,
             Ok(Err(error)) => return Err(fault_of(error)),
@@ -194,7 +195,8 @@ impl Worker<'_> {
         let model = &self.context.models[job.model];
         let expected = *model.dimension.get_or_init(|| numbers.len());
         if numbers.len() != expected {
-            let message = format!("{} gave a vector of {} numbers, expected {expected}", model.info.name, numbers.len());
+            let message =
+                format!("{} gave a vector of {} numbers, expected {expected}", model.info.name, numbers.len());
             return Err(Fault::permanent(message));
         }
         let vector = Vector::new(numbers).map_err(|error| Fault::permanent(format!("{}: {error}", model.info.name)))?;
@@ -223,7 +225,8 @@ impl Worker<'_> {
         let engine = self.context.engine;
         let started_at = engine.clock.now();
         let name = self.context.models[job.model].info.name.clone();
-        let vectors = self.reader()?.trajectory(job.run_id, &name).map_err(|error| Fault::permanent(with_causes(&error)))?;
+        let vectors =
+            self.reader()?.trajectory(job.run_id, &name).map_err(|error| Fault::permanent(with_causes(&error)))?;
         let dimension = vectors.first().map_or(0, |stored| stored.vector.dimension());
         if let Some(odd) = vectors.iter().find(|stored| stored.vector.dimension() != dimension) {
             let message = format!(
@@ -345,5 +348,9 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }

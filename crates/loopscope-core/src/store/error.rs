@@ -102,7 +102,9 @@ pub enum StoreError {
         known: u32,
     },
     /// The bundled SQLite is older than the one that is safe.
-    #[error("this program was built with SQLite {found}; at least 3.51.3 is needed (earlier ones can lose a write-ahead log)")]
+    #[error(
+        "this program was built with SQLite {found}; at least 3.51.3 is needed (earlier ones can lose a write-ahead log)"
+    )]
     SqliteTooOld {
         /// The version.
         found: String,

@@ -69,7 +69,8 @@ impl Store {
         extension.seeds.iter().for_each(|&seed| config.seeds.push(seed));
         if let Some(length) = extension.max_length {
             if length < config.max_length {
-                let message = format!("--max-length {length} is below the present {}; runs only grow", config.max_length);
+                let message =
+                    format!("--max-length {length} is below the present {}; runs only grow", config.max_length);
                 return Err(refused(message));
             }
             config.max_length = length;
@@ -121,8 +122,11 @@ impl Store {
         let path = self.path.clone();
         missing
             .map(|key| {
-                let run_id = RunId::new(clock.now(), entropy)
-                    .map_err(|source| StoreError::Io { doing: "drawing an id for", path: path.clone(), source })?;
+                let run_id = RunId::new(clock.now(), entropy).map_err(|source| StoreError::Io {
+                    doing: "drawing an id for",
+                    path: path.clone(),
+                    source,
+                })?;
                 Ok(Run { id: run_id, experiment_id: id, key, max_length: config.max_length })
             })
             .collect()

@@ -95,7 +95,10 @@ mod tests {
         let id = ExperimentId::from_bytes([7; 16]);
         let first = ExperimentLock::take(&database, id).unwrap();
         let error = ExperimentLock::take(&database, id).unwrap_err();
-        assert_eq!(error.to_string(), format!("experiment 07070707 is being worked on by process {}", std::process::id()));
+        assert_eq!(
+            error.to_string(),
+            format!("experiment 07070707 is being worked on by process {}", std::process::id())
+        );
         assert_eq!(ExperimentLock::holder(&database, id), Some(std::process::id().to_string()));
         ExperimentLock::take(&database, ExperimentId::from_bytes([8; 16])).unwrap();
         drop(first);

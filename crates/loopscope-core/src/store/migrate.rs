@@ -190,8 +190,8 @@ fn broken_references(connection: &Connection) -> rusqlite::Result<Option<(String
 }
 
 fn row_counts(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
-    let mut statement =
-        connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
+    let mut statement = connection
+        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")?;
     let names: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     let count = |name: String| {
         let sql = format!("SELECT count(*) FROM \"{}\"", name.replace('"', "\"\""));

@@ -245,7 +245,9 @@ fn refuse_what_is_no_file(path: &Path) -> Result<(), StoreError> {
     match std::fs::metadata(path) {
         Ok(status) if status.is_dir() => Err(StoreError::Directory { path: path.to_owned() }),
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::Missing { path: path.to_owned() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(StoreError::Missing { path: path.to_owned() })
+        }
         Err(source) => Err(StoreError::Io { doing: "opening", path: path.to_owned(), source }),
     }
 }
@@ -254,7 +256,9 @@ fn open_connection(path: &Path, flags: OpenFlags, options: &OpenOptions) -> Resu
     let connection =
         Connection::open_with_flags(path, flags).map_err(|source| classify(path, options, "opening", source))?;
     connection.busy_timeout(options.busy_timeout).map_err(|source| classify(path, options, "opening", source))?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(|source| classify(path, options, "opening", source))?;
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .map_err(|source| classify(path, options, "opening", source))?;
     Ok(connection)
 }
 

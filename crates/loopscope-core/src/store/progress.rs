@@ -8,8 +8,8 @@ use rusqlite::params;
 use super::read::output_type_of;
 use super::{Store, StoreError};
 use crate::experiment::{
-    Determinism, ExperimentId, Failure, FailureStage, Hash, InvocationId, ModelName, OutputType, Run, RunId, SequenceNumber,
-    StopReason,
+    Determinism, ExperimentId, Failure, FailureStage, Hash, InvocationId, ModelName, OutputType, Run, RunId,
+    SequenceNumber, StopReason,
 };
 
 /// What makes two outputs of a run the same state: the hash of the text, or of the picture's pixels.
@@ -122,7 +122,10 @@ impl Store {
         let steps = self.steps(run.id)?;
         for (step, expected) in steps.iter().zip(0..) {
             if step.number != expected {
-                let defect = format!("invocation {expected} is missing, though {} is there; run `loopscope doctor`", step.number);
+                let defect = format!(
+                    "invocation {expected} is missing, though {} is there; run `loopscope doctor`",
+                    step.number
+                );
                 return Err(StoreError::Invalid { object: format!("run {}", run.id.short()), defect });
             }
         }

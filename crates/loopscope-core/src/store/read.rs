@@ -11,7 +11,8 @@ use super::{Store, StoreError};
 use crate::codec::{Diagram, decode_diagram, decode_image, decode_vector};
 use crate::experiment::{
     EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Failure, FailureId, FailureStage, Hash, InvocationId,
-    ModelName, Network, NonEmpty, Origin, OutputType, Picture, Run, RunId, RunKey, Seed, SequenceNumber, Timestamp, Vector,
+    ModelName, Network, NonEmpty, Origin, OutputType, Picture, Run, RunId, RunKey, Seed, SequenceNumber, Timestamp,
+    Vector,
 };
 
 /// What an invocation gave, as lists show it: a picture by its hashes and sides, without its bytes.
@@ -193,7 +194,9 @@ impl Store {
             Some((None, Some(format), Some(bytes))) => decode_image(&format, &bytes)
                 .map(StoredOutput::Image)
                 .map_err(|source| StoreError::Image { object: object(), source }),
-            Some(_) => Err(StoreError::Invalid { object: object(), defect: "its picture is not in the store".to_owned() }),
+            Some(_) => {
+                Err(StoreError::Invalid { object: object(), defect: "its picture is not in the store".to_owned() })
+            }
             None => Err(StoreError::NotFound { noun: "invocation", typed: id.to_string(), nearest: None }),
         }
     }

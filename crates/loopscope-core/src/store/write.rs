@@ -5,8 +5,8 @@ use rusqlite::{CachedStatement, Transaction, TransactionBehavior, params};
 use super::{Store, StoreError};
 use crate::codec::{canonical_json, encode_diagram, encode_vector};
 use crate::experiment::{
-    ClusteringResult, Embedding, Experiment, ExperimentId, Failure, ImageRecord, Invocation, ModelVersion, ModelVersionId,
-    Output, PersistenceDiagram, Run, Timestamp,
+    ClusteringResult, Embedding, Experiment, ExperimentId, Failure, ImageRecord, Invocation, ModelVersion,
+    ModelVersionId, Output, PersistenceDiagram, Run, Timestamp,
 };
 
 /// One object to be stored, or a change of an experiment's own times.
