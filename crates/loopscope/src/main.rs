@@ -1,1 +1,23 @@
-fn main() {}
+//! Runs loops of generative models, records every step, and measures the trajectories.
+//!
+//! This crate is the only one that prints, asks or exits. Results go to stdout, talk goes to stderr; colour never
+//! carries meaning. Exit codes: 0 done · 1 failed, or doctor found a violation · 2 usage or config · 3 finished with
+//! some runs failed · 130 interrupted, everything saved.
+
+mod args;
+mod command;
+mod failure;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = args::Cli::parse();
+    let talk = report::Talk::new(cli.global.color, cli.global.quiet, cli.global.verbose);
+    match command::execute(cli, &talk) {
+        Ok(exit) => exit.into(),
+        Err(error) => failure::tell(&error, &talk).into(),
+    }
+}

@@ -65,7 +65,7 @@ pub(super) fn work(
         Ok(Ending::Exhausted) => conclude(engine, &mut store, &experiment, &embedders, progress)?,
         Err(error) => {
             // The first error is the one to tell; that the log could not be carried over as well adds nothing.
-            if store.checkpoint().is_err() {}
+            store.checkpoint().ok();
             return Err(error);
         }
     };

@@ -70,10 +70,8 @@ impl ExperimentLock {
 
 impl Drop for ExperimentLock {
     fn drop(&mut self) {
-        // An empty file names nobody. That it stays locked until it is closed is the kernel's promise.
-        if self.file.set_len(0).is_err() {
-            // The pid in it is then stale, which `holder` never reads while the lock is free.
-        }
+        // An empty file names nobody; a pid that stays in it is stale, and never read while the lock is free.
+        self.file.set_len(0).ok();
     }
 }
 
