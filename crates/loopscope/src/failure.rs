@@ -66,7 +66,10 @@ pub(crate) fn tell(error: &anyhow::Error, talk: &Talk) -> Exit {
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>()).any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
@@ -107,9 +110,10 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
         StoreError::NotFound { noun: "run", .. } => "`loopscope run list` shows the runs of an experiment",
         StoreError::NotFound { .. } => "`loopscope experiment list` shows what there is",
         StoreError::Ambiguous { .. } => "type more of the id",
-        StoreError::Invalid { .. } | StoreError::Vector { .. } | StoreError::Image { .. } | StoreError::Diagram { .. } => {
-            "`loopscope doctor` looks for everything wrong"
-        }
+        StoreError::Invalid { .. }
+        | StoreError::Vector { .. }
+        | StoreError::Image { .. }
+        | StoreError::Diagram { .. } => "`loopscope doctor` looks for everything wrong",
         _ => return None,
     };
     Some(next.to_owned())

@@ -27,7 +27,8 @@ pub(super) fn execute(command: &ConfigCommand, global: &Global) -> anyhow::Resul
             table.row(vec!["  disk, estimated".to_owned(), bytes(plan.disk_bytes_estimate)]);
             table.row(vec!["  largest model in memory".to_owned(), bytes(plan.model_memory_bytes_max)]);
             for (model, calls) in &plan.calls_max {
-                let backend = models.iter().find(|(name, _)| name.as_str() == model).map_or("", |(_, info)| &info.backend);
+                let backend =
+                    models.iter().find(|(name, _)| name.as_str() == model).map_or("", |(_, info)| &info.backend);
                 table.row(vec![format!("  calls of {model} ({backend})"), count(*calls)]);
             }
             table.lines().iter().skip(1).try_for_each(|line| print(line))?;

@@ -20,7 +20,8 @@ pub(super) fn execute(command: &ModelCommand, global: &Global) -> anyhow::Result
 }
 
 fn infos(registry: &dyn Registry) -> anyhow::Result<Vec<ModelInfo>> {
-    let info = |name: ModelName| registry.info(&name, &serde_json::Map::new()).with_context(|| format!("describing {name}"));
+    let info =
+        |name: ModelName| registry.info(&name, &serde_json::Map::new()).with_context(|| format!("describing {name}"));
     registry.names().into_iter().map(info).collect()
 }
 
@@ -48,7 +49,13 @@ fn list(registry: &dyn Registry, kind: Option<Kind>, global: &Global) -> anyhow:
     let mut table = Table::new(&["name", "kind", "backend", ">numbers", "about"]);
     for info in &infos {
         let numbers = info.dimension.map_or_else(String::new, |numbers| numbers.to_string());
-        table.row(vec![info.name.to_string(), info.kind.to_string(), info.backend.clone(), numbers, info.about.clone()]);
+        table.row(vec![
+            info.name.to_string(),
+            info.kind.to_string(),
+            info.backend.clone(),
+            numbers,
+            info.about.clone(),
+        ]);
     }
     table.print()?;
     Ok(Exit::Ok)
@@ -107,9 +114,15 @@ fn call(model: &mut LoadedModel) -> anyhow::Result<Vec<String>> {
         LoadedModel::TextToImage(model) => {
             let batch = TEXTS.map(|input| Request { input, seed: 1 });
             let line = |picture: Picture| {
-                Ok(format!("{}×{} picture {}", picture.width(), picture.height(), &picture.pixel_hash().to_string()[..8]))
+                Ok(format!(
+                    "{}×{} picture {}",
+                    picture.width(),
+                    picture.height(),
+                    &picture.pixel_hash().to_string()[..8]
+                ))
             };
-            let results = model.generate(&batch).into_iter().map(|result| result.map_err(anyhow::Error::from).and_then(line));
+            let results =
+                model.generate(&batch).into_iter().map(|result| result.map_err(anyhow::Error::from).and_then(line));
             TEXTS.iter().map(|text| format!("\"{}\"", one_line(text, 60))).zip(results).collect()
         }
         LoadedModel::ImageToText(model) => {
@@ -118,12 +131,14 @@ fn call(model: &mut LoadedModel) -> anyhow::Result<Vec<String>> {
             pictures.iter().map(name_of).zip(results.map(|result| result.map(|text| format!("\"{text}\"")))).collect()
         }
         LoadedModel::TextEmbedder(model) => {
-            let results = model.embed(&TEXTS).into_iter().map(|result| result.map_err(anyhow::Error::from).and_then(vector_line));
+            let results =
+                model.embed(&TEXTS).into_iter().map(|result| result.map_err(anyhow::Error::from).and_then(vector_line));
             TEXTS.iter().map(|text| format!("\"{}\"", one_line(text, 60))).zip(results).collect()
         }
         LoadedModel::ImageEmbedder(model) => {
             let batch: Vec<&Picture> = pictures.iter().collect();
-            let results = model.embed(&batch).into_iter().map(|result| result.map_err(anyhow::Error::from).and_then(vector_line));
+            let results =
+                model.embed(&batch).into_iter().map(|result| result.map_err(anyhow::Error::from).and_then(vector_line));
             pictures.iter().map(name_of).zip(results).collect()
         }
     };

@@ -16,7 +16,8 @@ use crate::report::{Reporter, Talk, duration, print_summary, summarise};
 
 /// The engine's options as the command line sets them.
 pub(crate) fn engine_options(arguments: &EngineArgs) -> EngineOptions {
-    let mut options = EngineOptions { program_version: env!("CARGO_PKG_VERSION").to_owned(), ..EngineOptions::default() };
+    let mut options =
+        EngineOptions { program_version: env!("CARGO_PKG_VERSION").to_owned(), ..EngineOptions::default() };
     if let Some(threads) = arguments.threads {
         options.threads = usize::from(threads);
     }
@@ -73,7 +74,9 @@ pub(crate) fn conclude(
             Exit::SomeFailed
         }
         Outcome::Interrupted => {
-            talk.say(&format!("interrupted; everything computed is saved\nresume: loopscope experiment resume {short}"));
+            talk.say(&format!(
+                "interrupted; everything computed is saved\nresume: loopscope experiment resume {short}"
+            ));
             Exit::Interrupted
         }
     })

@@ -74,7 +74,11 @@ fn failure_line(event: &Event) -> Option<String> {
         None => "given up".to_owned(),
     };
     let stage = format!("{stage:?}").to_lowercase();
-    Some(format!("{stage} failed: run {}, {subject}, attempt {attempt}: {} ({next})", run.short(), one_line(error, 200)))
+    Some(format!(
+        "{stage} failed: run {}, {subject}, attempt {attempt}: {} ({next})",
+        run.short(),
+        one_line(error, 200)
+    ))
 }
 
 fn troubles(progress: &Progress) -> String {
@@ -98,9 +102,10 @@ impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         // The template is a constant of ours; were it wrong, plain bars would still show.
-        let style = ProgressStyle::with_template("{prefix:>10} {bar:30} {pos:>7}/{len:<7} {per_sec:>10} {eta:>5} left{msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("█▉▊▋▌▍▎▏ ");
+        let style =
+            ProgressStyle::with_template("{prefix:>10} {bar:30} {pos:>7}/{len:<7} {per_sec:>10} {eta:>5} left{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("█▉▊▋▌▍▎▏ ");
         let bar = |name: &&'static str| all.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(*name));
         let bars = STAGES.iter().map(bar).collect();
         Self { all, bars }
@@ -162,7 +167,8 @@ impl Plain {
     fn show(&mut self, event: &Event) {
         match event {
             Event::Started { name, progress, .. } => {
-                let [runs, embeddings, diagrams] = stages(progress).map(|stage| format!("{}/{}", stage.done, stage.expected));
+                let [runs, embeddings, diagrams] =
+                    stages(progress).map(|stage| format!("{}/{}", stage.done, stage.expected));
                 self.talk.say(&format!(
                     "experiment \"{name}\": {} runs; {runs} invocations, {embeddings} embeddings, {diagrams} diagrams are there",
                     count(progress.runs.expected)

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use loopscope_core::experiment::{Experiment, ModelName, OutputType, StopReason};
-use loopscope_core::store::{ClusteringSummary, ExperimentCounts, ExperimentLock, OutputRow, RunProgress, Store, StoreError};
+use loopscope_core::store::{
+    ClusteringSummary, ExperimentCounts, ExperimentLock, OutputRow, RunProgress, Store, StoreError,
+};
 use serde::Serialize;
 
 use super::{Table, count, one_line, print};
@@ -71,7 +73,11 @@ pub(crate) fn summarise(store: &Store, experiment: &Experiment) -> Result<Summar
         id: experiment.id.to_string(),
         name: experiment.name.clone(),
         origin: experiment.origin,
-        networks: config.networks.iter().map(|network| network.models().iter().map(ToString::to_string).collect()).collect(),
+        networks: config
+            .networks
+            .iter()
+            .map(|network| network.models().iter().map(ToString::to_string).collect())
+            .collect(),
         prompts: config.prompts.to_vec(),
         seeds: config.seeds.iter().map(|seed| seed.value()).collect(),
         embedding_models: config.embedding_models.iter().map(ToString::to_string).collect(),

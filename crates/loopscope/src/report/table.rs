@@ -22,7 +22,8 @@ impl Table {
     /// Returns the lines, without blanks at their ends.
     pub(crate) fn lines(&self) -> Vec<String> {
         let columns = self.right.len();
-        let width_of = |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let width_of =
+            |column: usize| self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
         let widths: Vec<usize> = (0..columns).map(|column| width_of(column).unwrap_or(0)).collect();
         let line = |row: &Vec<String>| {
             let mut text = String::new();
