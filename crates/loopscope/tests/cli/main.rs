@@ -1,0 +1,9 @@
+//! The program as people meet it: its help, its errors, its JSON, its demo, and what kill −9 does to it.
+
+mod complaints;
+mod demo;
+mod help;
+mod kill;
+mod reading;
+mod signals;
+mod support;

@@ -1,0 +1,139 @@
+//! Commands that read: their JSON, the forms of an id, and that they write nothing.
+
+use crate::support::{Place, content};
+
+const CONFIG: &str = r#"{"network": ["DummyT2I", "DummyI2T"], "prompts": ["one red circle", ""], "num_runs": 2,
+  "embedding_models": ["DummyText", "DummyVision"], "max_length": 6}"#;
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("old.json", CONFIG);
+    place.ok(&["experiment", "perform", "old.json", "--quiet"]);
+    place
+}
+
+#[test]
+fn the_old_dialect_and_the_old_spellings_work() {
+    let place = place();
+    let list = place.json(&["experiments", "list", "--json"]);
+    assert_eq!(list[0]["name"], "old");
+    assert_eq!(list[0]["state"], "complete");
+    assert_eq!(list[0]["counts"]["invocations"], 24);
+    let runs = place.json(&["runs", "list", "--json"]);
+    assert_eq!(runs.as_array().unwrap().len(), 4);
+    let numbers: Vec<_> = runs.as_array().unwrap().iter().map(|run| run["run_number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [0, 1, 0, 1]);
+    assert_eq!(runs[0]["stop"]["reason"], "length");
+}
+
+#[test]
+fn runs_show_every_step_and_their_pictures() {
+    let place = place();
+    let runs = place.json(&["run", "list", "--json"]);
+    let id = runs[0]["id"].as_str().unwrap().to_owned();
+    for form in [&id[..], &id[28..], &id.replace('-', "").to_uppercase()] {
+        let run = place.json(&["run", "show", form, "--json"]);
+        assert_eq!(run["id"].as_str().unwrap(), id);
+        assert_eq!(run["invocations"].as_array().unwrap().len(), 6);
+        assert_eq!(run["invocations"][0]["output"]["type"], "image");
+        assert_eq!(run["invocations"][1]["output"]["type"], "text");
+    }
+    let text = place.ok(&["run", "show", &id, "--images", "pictures"]);
+    assert!(text.contains("one red circle"), "{text}");
+    let pictures = std::fs::read_dir(place.path("pictures")).unwrap().count();
+    assert_eq!(pictures, 3);
+}
+
+#[test]
+fn reading_leaves_the_folder_as_it_was() {
+    let place = place();
+    let listing = || {
+        let mut files: Vec<_> = std::fs::read_dir(place.folder.path())
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                (entry.file_name(), std::fs::read(entry.path()).unwrap())
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let before = listing();
+    for command in [
+        &["experiment", "list"][..],
+        &["experiment", "show"],
+        &["run", "list"],
+        &["run", "show"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["config", "check", "old.json"],
+        &["model", "list"],
+    ] {
+        place.ok(command);
+    }
+    let after = listing();
+    let names = |files: &[(std::ffi::OsString, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&after), names(&before));
+    assert!(after == before, "a reading command changed a file");
+}
+
+#[test]
+fn events_are_json_lines() {
+    let place = Place::new();
+    place.write("old.json", CONFIG);
+    let lines = place.ok(&["experiment", "run", "old.json", "--json"]);
+    let events: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.first().unwrap()["event"], "started");
+    let last = events.last().unwrap();
+    assert_eq!((last["event"].as_str(), last["outcome"].as_str()), (Some("finished"), Some("completed")));
+    assert_eq!(last["progress"]["invocations"]["done"], 24);
+}
+
+#[test]
+fn the_same_seeds_give_the_same_content_with_any_number_of_threads() {
+    let config = CONFIG.replace("\"num_runs\": 2", "\"seeds\": [0, 5, 5]").replace("\"max_length\": 6", "\"max_length\": 60");
+    let contents = ["1", "2", "5"].map(|threads| {
+        let place = Place::new();
+        place.write("seeds.json", &config);
+        place.ok(&["experiment", "run", "seeds.json", "--quiet", "--threads", threads]);
+        content(&place.path("loopscope.sqlite"))
+    });
+    assert_eq!(contents[0], contents[1]);
+    assert_eq!(contents[0], contents[2]);
+    let twins: Vec<_> = contents[0].iter().filter(|(key, _)| key.2 == 5 && key.1.is_empty()).map(|(_, run)| run).collect();
+    assert_eq!(twins.len(), 2);
+    assert_eq!(twins[0], twins[1], "a seed given twice is two equal runs");
+}
+
+#[test]
+fn extend_delete_and_backup_work_together() {
+    let place = place();
+    place.ok(&["experiment", "extend", "old", "--prompt", "two", "--embedding-model", "DummyText2", "--quiet"]);
+    let summary = place.json(&["experiment", "show", "old", "--json"]);
+    assert_eq!((&summary["counts"]["runs"], &summary["counts"]["embeddings"]), (&6.into(), &(6 * 9).into()));
+    place.ok(&["backup", "copy.sqlite"]);
+    assert_eq!(content(&place.path("copy.sqlite")), content(&place.path("loopscope.sqlite")));
+    place.ok(&["doctor", "--strict", "--db", "copy.sqlite"]);
+    let gone = place.json(&["experiment", "delete", "latest", "--yes", "--json"]);
+    assert_eq!(gone["runs"], 6);
+    assert_eq!(place.json(&["experiment", "list", "--json"]).as_array().unwrap().len(), 0);
+    place.ok(&["doctor", "--strict"]);
+}
+
+#[test]
+fn every_model_passes_its_own_test() {
+    let place = Place::new();
+    let models = place.json(&["model", "list", "--json"]);
+    assert_eq!(models.as_array().unwrap().len(), 8);
+    for model in models.as_array().unwrap() {
+        assert!(model["about"].as_str().unwrap().contains("dummy"));
+        let name = model["name"].as_str().unwrap();
+        assert_eq!(place.json(&["model", "test", name, "--json"])["repeats"], true, "{name}");
+    }
+}
+
+#[test]
+fn the_schema_of_a_config_is_json() {
+    let schema = place().json(&["config", "schema"]);
+    assert!(schema["properties"]["networks"].is_object());
+}

@@ -1,0 +1,130 @@
+//! The program as people run it, in a folder of its own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// A folder with a database in it.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+}
+
+/// What a command came to.
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The program, in this folder, away from the settings of whoever runs the tests.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loopscope"));
+        command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
+        for name in ["LOOPSCOPE_DB", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
+            command.env_remove(name);
+        }
+        command.env("LOOPSCOPE_MIN_FREE_MIB", "1");
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        ended(self.command(arguments).output().unwrap())
+    }
+
+    /// Runs a command that must succeed.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}\n{}\n{}", ended.stdout, ended.stderr);
+        ended.stdout
+    }
+
+    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        serde_json::from_str(&self.ok(arguments)).unwrap()
+    }
+
+    /// What a failing command tells, with the folder's name taken out.
+    pub fn complaint(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
+        assert_ne!(ended.code, 0, "{arguments:?} should fail");
+        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+        let folder = self.folder.path().display().to_string();
+        format!("exit {}\n{}", ended.code, ended.stderr.replace(&folder, "FOLDER"))
+    }
+}
+
+pub fn ended(output: Output) -> Ended {
+    Ended {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// One run as plain values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunContent {
+    pub outputs: Vec<(u64, String, String)>,
+    pub vectors: BTreeMap<(String, u64), Vec<u8>>,
+    pub diagrams: BTreeMap<String, Vec<u8>>,
+}
+
+/// Network, prompt, seed, run number.
+pub type Key = (String, String, i64, u64);
+
+/// Everything in a database by the key of its run, by plain SQL; ids and times are left out.
+pub fn content(path: &Path) -> BTreeMap<Key, RunContent> {
+    let sql = rusqlite::Connection::open(path).unwrap();
+    let mut all: BTreeMap<Key, RunContent> = BTreeMap::new();
+    let key = |row: &rusqlite::Row<'_>| Ok::<Key, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let mut runs = sql.prepare("SELECT network, initial_prompt, seed, run_number FROM run").unwrap();
+    for row in runs.query_map([], key).unwrap() {
+        assert!(all.insert(row.unwrap(), RunContent::default()).is_none(), "a run is there twice");
+    }
+    let mut steps = sql
+        .prepare(
+            "SELECT r.network, r.initial_prompt, r.seed, r.run_number, i.sequence_number, i.model, \
+             coalesce(i.output_text, lower(hex(m.pixel_hash))) FROM run r JOIN invocation i ON i.run_id = r.id \
+             LEFT JOIN image m ON m.hash = i.output_image ORDER BY r.rowid, i.sequence_number",
+        )
+        .unwrap();
+    for row in steps.query_map([], |row| Ok((key(row)?, (row.get(4)?, row.get(5)?, row.get(6)?)))).unwrap() {
+        let (key, output) = row.unwrap();
+        all.get_mut(&key).unwrap().outputs.push(output);
+    }
+    let mut vectors = sql
+        .prepare(
+            "SELECT r.network, r.initial_prompt, r.seed, r.run_number, e.embedding_model, i.sequence_number, e.vector FROM run r \
+             JOIN invocation i ON i.run_id = r.id JOIN embedding e ON e.invocation_id = i.id",
+        )
+        .unwrap();
+    for row in vectors.query_map([], |row| Ok((key(row)?, (row.get(4)?, row.get(5)?), row.get(6)?))).unwrap() {
+        let (key, place, vector) = row.unwrap();
+        assert!(all.get_mut(&key).unwrap().vectors.insert(place, vector).is_none(), "an embedding is there twice");
+    }
+    let mut diagrams = sql
+        .prepare(
+            "SELECT r.network, r.initial_prompt, r.seed, r.run_number, p.embedding_model, p.diagram_data FROM run r \
+             JOIN persistence_diagram p ON p.run_id = r.id",
+        )
+        .unwrap();
+    for row in diagrams.query_map([], |row| Ok((key(row)?, row.get(4)?, row.get(5)?))).unwrap() {
+        let (key, model, diagram) = row.unwrap();
+        assert!(all.get_mut(&key).unwrap().diagrams.insert(model, diagram).is_none(), "a diagram is there twice");
+    }
+    all
+}
