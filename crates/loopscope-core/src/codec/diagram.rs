@@ -42,7 +42,7 @@ pub enum DiagramCodecError {}
 
 /// Encodes.
 pub fn encode_diagram(_diagram: &Diagram) -> Result<Vec<u8>, DiagramCodecError> {
-    Ok(format!("{_diagram:?}").into_bytes())
+    Ok(Vec::new())
 }
 
 /// Decodes.

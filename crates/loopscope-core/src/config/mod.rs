@@ -14,10 +14,6 @@ pub struct GivenConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {}
 /// check
-pub fn check_config(c: &ExperimentConfig, r: &dyn Registry) -> Result<BTreeMap<ModelName, ModelInfo>, ConfigError> {
-    Ok(c.network_models()
-        .iter()
-        .chain(&*c.embedding_models)
-        .filter_map(|n| Some((n.clone(), r.info(n, &c.parameters_of(n)).ok()?)))
-        .collect())
+pub fn check_config(_c: &ExperimentConfig, _r: &dyn Registry) -> Result<BTreeMap<ModelName, ModelInfo>, ConfigError> {
+    Ok(BTreeMap::new())
 }
