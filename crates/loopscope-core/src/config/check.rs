@@ -1,0 +1,184 @@
+//! Whether the models of a config exist, fit together, and take their parameters.
+
+use std::collections::BTreeMap;
+
+use serde_json::Map;
+
+use super::ConfigError;
+use super::error::{Defect, Problems, member};
+use crate::backend::{ModelInfo, Registry, RegistryError};
+use crate::experiment::{ExperimentConfig, ModelKind, ModelName, Network, OutputType};
+
+/// Checks a config against the models there are, and returns what they are with the parameters of the config.
+///
+/// The result holds every model of the networks and every embedding model, by name.
+///
+/// # Errors
+///
+/// [`ConfigError::Invalid`] with every problem: a model that is not known, cannot stand where it does, or does not
+/// take what `parameters` sets for it, and parameters of a model that the config does not use.
+pub fn check_config(
+    config: &ExperimentConfig,
+    registry: &dyn Registry,
+) -> Result<BTreeMap<ModelName, ModelInfo>, ConfigError> {
+    let mut checker = Checker { config, registry, infos: BTreeMap::new(), problems: Problems::default() };
+    for (index, network) in config.networks.iter().enumerate() {
+        checker.network(&format!("networks[{index}]"), network);
+    }
+    for (index, model) in config.embedding_models.iter().enumerate() {
+        checker.embedding_model(&format!("embedding_models[{index}]"), model);
+    }
+    checker.parameters();
+    if !checker.problems.is_empty() {
+        return Err(checker.problems.into_error());
+    }
+    Ok(checker.infos.into_iter().filter_map(|(name, info)| Some((name, info.ok()?))).collect())
+}
+
+struct Checker<'a> {
+    config: &'a ExperimentConfig,
+    registry: &'a dyn Registry,
+    /// What the registry said of each model that the config uses.
+    infos: BTreeMap<ModelName, Result<ModelInfo, RegistryError>>,
+    problems: Problems,
+}
+
+impl Checker<'_> {
+    /// Notes each place of the cycle where a model cannot stand, as far as the models are known.
+    fn network(&mut self, key: &str, network: &Network) {
+        let models = network.models();
+        let mut kinds = Vec::with_capacity(models.len());
+        for (index, model) in models.iter().enumerate() {
+            kinds.push(self.step(&format!("{key}[{index}]"), model));
+        }
+        if let Some(Some(kind)) = kinds.first()
+            && kind.input() != OutputType::Text
+        {
+            let (model, input) = (&models[0], noun(kind.input()));
+            let reason = format!("starts with {model}, which takes {input}; a run starts from a text prompt");
+            let fitting = self.fitting(|kind| is_step(kind) && kind.input() == OutputType::Text);
+            return self.problems.push(key, Defect::Misfit { reason, fitting });
+        }
+        for (index, pair) in kinds.windows(2).enumerate() {
+            if let [Some(before), Some(after)] = *pair
+                && let Some(given) = before.output()
+                && given != after.input()
+            {
+                self.pair(&format!("{key}[{}]", index + 1), &models[index], &models[index + 1], given);
+            }
+        }
+        if let (Some(Some(first)), Some(Some(last))) = (kinds.first(), kinds.last())
+            && let Some(given) = last.output()
+            && given != first.input()
+        {
+            self.cycle(key, &models[0], &models[models.len() - 1], given);
+        }
+    }
+
+    /// Returns the kind of a model that is known and can be a step of a loop.
+    fn step(&mut self, key: &str, model: &ModelName) -> Option<ModelKind> {
+        let kind = self.kind(key, model, is_step)?;
+        if is_step(kind) {
+            return Some(kind);
+        }
+        let reason = format!("{model} is {}, which gives a vector and not what a next model takes", article(kind));
+        let fitting = self.fitting(is_step);
+        self.problems.push(key, Defect::Misfit { reason, fitting });
+        None
+    }
+
+    fn pair(&mut self, key: &str, before: &ModelName, model: &ModelName, given: OutputType) {
+        let (takes, gives) = (noun(other(given)), noun(given));
+        let reason = format!("{model} takes {takes}, but {before} before it gives {gives}");
+        let fitting = self.fitting(|kind| is_step(kind) && kind.input() == given);
+        self.problems.push(key, Defect::Misfit { reason, fitting });
+    }
+
+    fn cycle(&mut self, key: &str, first: &ModelName, last: &ModelName, given: OutputType) {
+        let (gives, takes) = (noun(given), noun(other(given)));
+        let reason = format!(
+            "ends with {last}, which gives {gives}, but {first}, which comes next in the cycle, takes {takes}; \
+             add a last model that takes {gives} and gives {takes}"
+        );
+        let fitting = self.fitting(|kind| kind.input() == given && kind.output() == Some(other(given)));
+        self.problems.push(key, Defect::Misfit { reason, fitting });
+    }
+
+    fn embedding_model(&mut self, key: &str, model: &ModelName) {
+        let is_embedder = |kind| !is_step(kind);
+        if let Some(kind) = self.kind(key, model, is_embedder)
+            && is_step(kind)
+        {
+            let reason = format!("{model} is {}, expected an embedder", article(kind));
+            let fitting = self.fitting(is_embedder);
+            self.problems.push(key, Defect::Misfit { reason, fitting });
+        }
+    }
+
+    /// Returns the kind of a model, or notes that there is no such model.
+    fn kind(&mut self, key: &str, model: &ModelName, fits: impl Fn(ModelKind) -> bool) -> Option<ModelKind> {
+        let (registry, config) = (self.registry, self.config);
+        let described =
+            self.infos.entry(model.clone()).or_insert_with(|| registry.info(model, &config.parameters_of(model)));
+        match described {
+            Ok(info) => Some(info.kind),
+            Err(RegistryError::UnknownModel { name, nearest }) => {
+                let error = RegistryError::UnknownModel { name: name.clone(), nearest: nearest.clone() };
+                let fitting = self.fitting(fits);
+                self.problems.push(key, Defect::Registry { error, fitting });
+                None
+            }
+            // The parameters are told of once, at their own key; what kind the model is does not hang on them.
+            Err(_) => registry.info(model, &Map::new()).ok().map(|info| info.kind),
+        }
+    }
+
+    fn parameters(&mut self) {
+        let used = || self.config.network_models().into_iter().chain(self.config.embedding_models.iter().cloned());
+        for model in self.config.parameters.keys() {
+            if !self.infos.contains_key(model) {
+                let used = used().collect();
+                self.problems.push(member("parameters", model.as_str()), Defect::UnusedModel { used });
+            }
+        }
+        for (model, described) in &mut self.infos {
+            if let Err(error) = described
+                && !matches!(error, RegistryError::UnknownModel { .. })
+            {
+                let name = RegistryError::UnknownModel { name: model.clone(), nearest: None };
+                let error = std::mem::replace(error, name);
+                let key = member("parameters", model.as_str());
+                self.problems.push(key, Defect::Registry { error, fitting: Vec::new() });
+            }
+        }
+    }
+
+    /// Returns the models of a kind that fits, in the order of the registry.
+    fn fitting(&self, fits: impl Fn(ModelKind) -> bool) -> Vec<ModelName> {
+        let names = self.registry.names().into_iter();
+        names.filter(|name| self.registry.info(name, &Map::new()).is_ok_and(|info| fits(info.kind))).collect()
+    }
+}
+
+fn is_step(kind: ModelKind) -> bool {
+    kind.output().is_some()
+}
+
+fn other(output: OutputType) -> OutputType {
+    match output {
+        OutputType::Text => OutputType::Image,
+        OutputType::Image => OutputType::Text,
+    }
+}
+
+fn noun(output: OutputType) -> &'static str {
+    match output {
+        OutputType::Text => "text",
+        OutputType::Image => "an image",
+    }
+}
+
+fn article(kind: ModelKind) -> String {
+    let article = if kind == ModelKind::ImageToText || kind == ModelKind::ImageEmbedder { "an" } else { "a" };
+    format!("{article} {kind}{}", if is_step(kind) { " model" } else { "" })
+}
