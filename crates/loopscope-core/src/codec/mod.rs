@@ -5,9 +5,14 @@
 mod diagram;
 mod image;
 mod json;
+mod npy;
 mod vector;
 
-pub use diagram::{Bar, Diagram, DiagramCodecError, Scalar, decode_diagram, encode_diagram};
+pub use diagram::{
+    Bar, DIAGRAM_BYTES_MAX, DIAGRAM_MEMBERS_MAX, Diagram, DiagramCodecError, Scalar, decode_diagram,
+    decode_optional_diagram, encode_diagram, encode_optional_diagram,
+};
 pub use image::{ImageCodecError, decode_image, encode_image};
 pub use json::canonical_json;
-pub use vector::{VectorCodecError, decode_vector, encode_vector};
+pub use npy::{NPY_BYTES_MAX, NPY_HEADER_BYTES_MAX, NpyArray, NpyError, NpyValues, read_npy, write_npy};
+pub use vector::{VectorCodecError, decode_optional_vector, decode_vector, encode_optional_vector, encode_vector};

@@ -35,3 +35,18 @@ pub fn decode_vector(bytes: &[u8]) -> Result<Vector, VectorCodecError> {
     }
     Ok(Vector::new(numbers.iter().map(|&number| f32::from_le_bytes(number)).collect())?)
 }
+
+/// Returns the bytes of a vector for a column that may be NULL: `None` is NULL.
+#[must_use]
+pub fn encode_optional_vector(vector: Option<&Vector>) -> Option<Vec<u8>> {
+    vector.map(encode_vector)
+}
+
+/// Returns the vector of a column that may be NULL: NULL is `None`, and no bytes at all are an error.
+///
+/// # Errors
+///
+/// As [`decode_vector`].
+pub fn decode_optional_vector(bytes: Option<&[u8]>) -> Result<Option<Vector>, VectorCodecError> {
+    bytes.map(decode_vector).transpose()
+}

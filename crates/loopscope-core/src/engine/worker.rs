@@ -276,6 +276,7 @@ fn diagram_of(numbers: &[f32], count: usize, dimension: usize, engine: &Engine<'
         dgms: persistence.diagrams.iter().map(|bars| bars.iter().map(bar).collect()).collect(),
         entropy: Some(entropy),
         metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        gens: std::collections::BTreeMap::new(),
     })
 }
 
