@@ -1,0 +1,1 @@
+//! Each model by itself.
