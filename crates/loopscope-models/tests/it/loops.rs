@@ -6,12 +6,8 @@ use loopscope_core::backend::{ImageToText, LoadedModel, Request, TextToImage};
 
 use crate::load;
 
-const PAIRS: [(&str, &str); 4] = [
-    ("DummyT2I", "DummyI2T"),
-    ("DummyT2I", "DummyI2T2"),
-    ("DummyT2I2", "DummyI2T"),
-    ("DummyT2I2", "DummyI2T2"),
-];
+const PAIRS: [(&str, &str); 4] =
+    [("DummyT2I", "DummyI2T"), ("DummyT2I", "DummyI2T2"), ("DummyT2I2", "DummyI2T"), ("DummyT2I2", "DummyI2T2")];
 /// Invocations in a run; every other one is a text.
 const INVOCATIONS: usize = 100;
 
