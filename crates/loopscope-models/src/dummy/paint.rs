@@ -30,8 +30,36 @@ pub(super) struct Style {
     guest_percent: u64,
     /// How often, in 100, a texture is another than the one that was named.
     texture_percent: u64,
+    /// How often, in 100, a habit of the seed takes the place of what was named; drawn for each property.
+    whim_percent: u64,
     /// Whether things have an inner layer.
     layered: bool,
+}
+
+/// What a painter falls back on, whatever the text: the same for all texts of a seed.
+///
+/// Without habits every loop would lock at a place of its own; with them loops of a seed meet.
+struct Habits {
+    colours: [Colour; 2],
+    grounds: [Colour; 2],
+    shapes: [Shape; 2],
+    places: [Place; 2],
+    texture: Texture,
+}
+
+impl Habits {
+    fn new(style: &Style, seed: u64) -> Self {
+        let mut chance = Chance::new("habits", seed, style.domain.as_bytes());
+        let mut place = || Place { column: chance.below(3) as u8, row: chance.below(3) as u8 };
+        let places = [place(), place()];
+        Self {
+            colours: [chance.pick(&Colour::ALL), chance.pick(&Colour::ALL)],
+            grounds: [chance.pick(&Colour::ALL), chance.pick(&Colour::ALL)],
+            shapes: [chance.pick(&Shape::ALL), chance.pick(&Shape::ALL)],
+            places,
+            texture: chance.pick(&Texture::ALL),
+        }
+    }
 }
 
 /// Cut paper on warm grounds.
@@ -58,6 +86,7 @@ pub(super) static CUT_PAPER: Style = Style {
     hue_percent: 14,
     guest_percent: 40,
     texture_percent: 16,
+    whim_percent: 8,
     layered: false,
 };
 
@@ -85,6 +114,7 @@ pub(super) static SCREEN_PRINT: Style = Style {
     hue_percent: 20,
     guest_percent: 30,
     texture_percent: 22,
+    whim_percent: 8,
     layered: true,
 };
 
@@ -103,15 +133,48 @@ struct Figure {
 pub(super) fn paint(style: &Style, text: &str, seed: u64, width: u32, height: u32) -> Picture {
     let mut chance = Chance::new(style.domain, seed, text.as_bytes());
     let seal = chance.bits();
-    let scene = read(text);
+    let habits = Habits::new(style, seed);
+    let scene = take_whims(style, &habits, read(text), &mut chance);
     let ground = ground_colour(style, &scene, &mut chance);
     let mut canvas = Canvas::new(width as usize, height as usize, ground);
     draw_texture(&mut canvas, style, scene.ground.texture, ground, &mut chance);
     for figure in figures(style, &scene, ground, (f64::from(width), f64::from(height)), &mut chance) {
         draw_figure(&mut canvas, style, &figure);
     }
-    draw_seal(&mut canvas, ground, seal);
+    draw_seal(&mut canvas, seal);
     Picture::new(width, height, canvas.rgb).expect("a canvas has the sides it was made with")
+}
+
+/// Returns the scene as the painter wants it: a habit here and there instead of what was named, and a guest or a gap.
+fn take_whims(style: &Style, habits: &Habits, mut scene: Scene, chance: &mut Chance) -> Scene {
+    if chance.percent(style.guest_percent) {
+        if scene.count < 2 {
+            scene.count = scene.count.max(1) + 1;
+            scene.things[1].colour = Some(chance.pick(&habits.colours));
+            scene.things[1].shape = Some(chance.pick(&habits.shapes));
+        } else if chance.percent(33) {
+            scene.count = 1;
+        }
+    }
+    for thing in &mut scene.things {
+        whim(style, &mut thing.colour, &habits.colours, chance);
+        whim(style, &mut thing.shape, &habits.shapes, chance);
+        let mut place = None;
+        whim(style, &mut place, &habits.places, chance);
+        if let Some(place) = place {
+            (thing.column, thing.row) = (Some(place.column), Some(place.row));
+        }
+    }
+    whim(style, &mut scene.ground.colour, &habits.grounds, chance);
+    whim(style, &mut scene.ground.texture, &[habits.texture, Texture::Plain], chance);
+    scene
+}
+
+fn whim<T: Copy>(style: &Style, property: &mut Option<T>, habits: &[T], chance: &mut Chance) {
+    let habit = chance.pick(habits);
+    if chance.percent(style.whim_percent) {
+        *property = Some(habit);
+    }
 }
 
 fn ground_colour(style: &Style, scene: &Scene, chance: &mut Chance) -> Rgb {
@@ -176,14 +239,11 @@ fn undertone(rgb: Rgb, step: i16) -> Rgb {
     rgb.map(|channel| (i16::from(channel) + step).clamp(0, 255) as u8)
 }
 
-/// Returns the named things and now and then a guest, the first one first.
+/// Returns the things of the scene, at least one.
 fn figures(style: &Style, scene: &Scene, ground: Rgb, sides: (f64, f64), chance: &mut Chance) -> Vec<Figure> {
-    let guest = scene.count < 2 && chance.percent(style.guest_percent);
-    let lost = scene.count == 2 && chance.percent(style.guest_percent / 3);
-    let count = scene.count.max(1) + usize::from(guest) - usize::from(lost);
     let mut figures = Vec::with_capacity(2);
     let mut taken = None;
-    for (index, thing) in scene.things.iter().take(count).enumerate() {
+    for (index, thing) in scene.things.iter().take(scene.count.max(1)).enumerate() {
         let place = place(thing, taken, chance);
         taken = Some(place);
         figures.push(figure(style, thing, index, place, ground, sides, chance));
@@ -246,9 +306,7 @@ fn contrast(mut colour: Rgb, ground: Rgb) -> Rgb {
 }
 
 fn draw_texture(canvas: &mut Canvas, style: &Style, named: Option<Texture>, ground: Rgb, chance: &mut Chance) {
-    const ALL: [Texture; 6] =
-        [Texture::Plain, Texture::Plain, Texture::Striped, Texture::Ruled, Texture::Dotted, Texture::Split];
-    let other = chance.pick(&ALL);
+    let other = chance.pick(&Texture::ALL);
     let texture = if chance.percent(style.texture_percent) { other } else { named.unwrap_or(Texture::Plain) };
     let (width, height) = (canvas.width, canvas.height);
     let pitch = (width.min(height) * (9 + chance.below(5) as usize) / 100).max(2);
@@ -306,18 +364,20 @@ fn pixel(at: f64, side: usize) -> usize {
     (at + 0.5).clamp(0.0, side as f64) as usize
 }
 
-/// Draws 64 bits as a square of 8 by 8 cells in the bottom right corner, in two undertones of the ground.
-fn draw_seal(canvas: &mut Canvas, ground: Rgb, bits: u64) {
+/// Draws 64 bits as a square of 8 by 8 cells in the bottom right corner, in an undertone of what is there.
+fn draw_seal(canvas: &mut Canvas, bits: u64) {
     let cell = (canvas.width.min(canvas.height) / 128).max(1);
     let margin = canvas.width.min(canvas.height) / 40;
     let left = canvas.width.saturating_sub(8 * cell + margin);
     let top = canvas.height.saturating_sub(8 * cell + margin);
-    canvas.ink(ground);
-    canvas.block(left, left + 8 * cell, top, top + 8 * cell);
-    canvas.ink(undertone(ground, 18));
     for index in (0..64).filter(|index| bits >> index & 1 == 1) {
         let (x, y) = (left + index % 8 * cell, top + index / 8 * cell);
-        canvas.block(x, x + cell, y, y + cell);
+        for y in y..y + cell {
+            let pixels = &mut canvas.rgb[(y * canvas.width + x) * 3..][..cell * 3];
+            for pixel in pixels.as_chunks_mut::<3>().0 {
+                *pixel = undertone(*pixel, 18);
+            }
+        }
     }
 }
 

@@ -122,6 +122,10 @@ pub(super) enum Texture {
     Split,
 }
 
+impl Texture {
+    pub(super) const ALL: [Self; 5] = [Self::Plain, Self::Striped, Self::Ruled, Self::Dotted, Self::Split];
+}
+
 /// What a text says about a thing; `None` where it is silent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Thing {

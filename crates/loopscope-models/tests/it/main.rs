@@ -1,0 +1,55 @@
+//! What the built-in models promise.
+
+mod loops;
+mod models;
+
+use loopscope_core::backend::{LoadedModel, ModelError, Registry, Request};
+use loopscope_core::experiment::{ModelName, Picture};
+use loopscope_models::BuiltinRegistry;
+use serde_json::{Map, Value, json};
+
+/// Loads a model with these parameters, a JSON object.
+fn load_with(name: &str, parameters: Value) -> LoadedModel {
+    let Value::Object(parameters) = parameters else { panic!("parameters are an object") };
+    let registry = BuiltinRegistry;
+    let info = registry.info(&ModelName::new(name), &parameters).unwrap();
+    registry.load(&info).unwrap()
+}
+
+fn load(name: &str) -> LoadedModel {
+    load_with(name, json!({}))
+}
+
+fn paint_with(name: &str, parameters: Value, text: &str, seed: u64) -> Picture {
+    let LoadedModel::TextToImage(mut painter) = load_with(name, parameters) else { panic!("{name} is no painter") };
+    painter.generate(&[Request { input: text, seed }]).remove(0).unwrap()
+}
+
+fn paint(name: &str, text: &str, seed: u64) -> Picture {
+    paint_with(name, json!({}), text, seed)
+}
+
+fn describe(name: &str, picture: &Picture, seed: u64) -> String {
+    let LoadedModel::ImageToText(mut describer) = load(name) else { panic!("{name} is no describer") };
+    describer.describe(&[Request { input: picture, seed }]).remove(0).unwrap()
+}
+
+/// Returns the vectors of texts or, painted first, of pictures.
+fn embed_texts(name: &str, texts: &[&str]) -> Vec<Vec<f32>> {
+    let LoadedModel::TextEmbedder(mut embedder) = load(name) else { panic!("{name} is no text embedder") };
+    all(embedder.embed(texts))
+}
+
+fn embed_pictures(name: &str, pictures: &[Picture]) -> Vec<Vec<f32>> {
+    let LoadedModel::ImageEmbedder(mut embedder) = load(name) else { panic!("{name} is no image embedder") };
+    let pictures: Vec<&Picture> = pictures.iter().collect();
+    all(embedder.embed(&pictures))
+}
+
+fn all<T>(results: Vec<Result<T, ModelError>>) -> Vec<T> {
+    results.into_iter().map(Result::unwrap).collect()
+}
+
+fn no_parameters() -> Map<String, Value> {
+    Map::new()
+}
