@@ -21,17 +21,17 @@ use loopscope_core::store::{OpenOptions, Store};
 use serde_json::{Map, Value};
 
 /// What happens before a model answers: the call's number, the model, the input's hash.
-pub type Meddle = dyn Fn(&str, &Hash) -> Option<ModelError> + Send + Sync;
+pub(crate) type Meddle = dyn Fn(&str, &Hash) -> Option<ModelError> + Send + Sync;
 
 /// Paint, Paint2: text to image. Say, Say2: image to text, in `vocabulary` words. Words, Looks: embedders.
-pub struct TestRegistry {
-    pub vocabulary: u64,
-    pub determinism: Determinism,
-    pub meddle: Arc<Meddle>,
-    pub lane: Lane,
-    pub calls: Arc<Mutex<BTreeMap<String, u64>>>,
-    pub bad_vector: Arc<Mutex<Option<Vec<f32>>>>,
-    pub drop_result: Arc<AtomicBool>,
+pub(crate) struct TestRegistry {
+    pub(crate) vocabulary: u64,
+    pub(crate) determinism: Determinism,
+    pub(crate) meddle: Arc<Meddle>,
+    pub(crate) lane: Lane,
+    pub(crate) calls: Arc<Mutex<BTreeMap<String, u64>>>,
+    pub(crate) bad_vector: Arc<Mutex<Option<Vec<f32>>>>,
+    pub(crate) drop_result: Arc<AtomicBool>,
 }
 
 impl Default for TestRegistry {
@@ -112,13 +112,13 @@ fn number_of(hash: Hash) -> u64 {
     u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap())
 }
 
-pub fn paint(name: &str, text: &str, seed: u64) -> Picture {
+pub(crate) fn paint(name: &str, text: &str, seed: u64) -> Picture {
     let key = number_of(Hash::of(format!("{name}\0{text}\0{seed}").as_bytes()));
     let rgb = (0..6 * 5 * 3).map(|index| (key.rotate_left(index % 64) & 0xff) as u8).collect();
     Picture::new(6, 5, rgb).unwrap()
 }
 
-pub fn say(name: &str, picture: &Picture, seed: u64, vocabulary: u64) -> String {
+pub(crate) fn say(name: &str, picture: &Picture, seed: u64, vocabulary: u64) -> String {
     let key = number_of(Hash::of(format!("{name}\0{}\0{seed}", picture.pixel_hash()).as_bytes()));
     match key % vocabulary {
         0 => String::new(), // The empty string is a legal output.
@@ -126,12 +126,12 @@ pub fn say(name: &str, picture: &Picture, seed: u64, vocabulary: u64) -> String 
     }
 }
 
-pub fn words(text: &str) -> Vec<f32> {
+pub(crate) fn words(text: &str) -> Vec<f32> {
     let key = number_of(Hash::of(text.as_bytes()));
     (0..4).map(|index| ((key >> (index * 8)) & 0xff) as f32 - 127.5).collect()
 }
 
-pub fn looks(picture: &Picture) -> Vec<f32> {
+pub(crate) fn looks(picture: &Picture) -> Vec<f32> {
     let key = number_of(picture.pixel_hash());
     (0..3).map(|index| ((key >> (index * 8)) & 0xff) as f32 + 0.5).collect()
 }
@@ -194,11 +194,11 @@ impl ImageEmbedder for TestModel {
     }
 }
 
-pub fn network(models: &[&str]) -> Network {
+pub(crate) fn network(models: &[&str]) -> Network {
     Network::new(models.iter().map(|name| ModelName::new(name)).collect()).unwrap()
 }
 
-pub fn config(networks: &[&[&str]], prompts: &[&str], seeds: &[i64], max_length: u64) -> ExperimentConfig {
+pub(crate) fn config(networks: &[&[&str]], prompts: &[&str], seeds: &[i64], max_length: u64) -> ExperimentConfig {
     ExperimentConfig {
         name: None,
         networks: NonEmpty::new(networks.iter().map(|models| network(models)).collect()).unwrap(),
@@ -211,35 +211,35 @@ pub fn config(networks: &[&[&str]], prompts: &[&str], seeds: &[i64], max_length:
 }
 
 /// A store in a folder of its own, and what to open it with.
-pub struct Bench {
-    pub folder: tempfile::TempDir,
-    pub registry: TestRegistry,
-    pub options: EngineOptions,
+pub(crate) struct Bench {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) registry: TestRegistry,
+    pub(crate) options: EngineOptions,
 }
 
 impl Bench {
-    pub fn new(registry: TestRegistry) -> Self {
+    pub(crate) fn new(registry: TestRegistry) -> Self {
         let retry =
             RetryPolicy { attempts_max: 3, wait_first: Duration::from_millis(1), wait_max: Duration::from_millis(2) };
         let options = EngineOptions { threads: 2, retry, ..EngineOptions::default() };
         Self { folder: tempfile::tempdir().unwrap(), registry, options }
     }
 
-    pub fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("store.sqlite")
     }
 
-    pub fn open(&self) -> Store {
+    pub(crate) fn open(&self) -> Store {
         Store::open_write(&self.path(), &OpenOptions { free_bytes_min: 0, ..OpenOptions::default() }).unwrap()
     }
 
-    pub fn create(&self, config: ExperimentConfig) -> Experiment {
+    pub(crate) fn create(&self, config: ExperimentConfig) -> Experiment {
         let given = GivenConfig { config, as_given: "{}".to_owned() };
         create_experiment(&mut self.open(), given, "test", &SystemClock, &SeededEntropy::new(next_seed())).unwrap()
     }
 
     /// Works until nothing is left, or until `stop_after` events were seen.
-    pub fn work(&self, id: ExperimentId, stop_after: Option<u64>) -> Result<(Outcome, Vec<Event>), EngineError> {
+    pub(crate) fn work(&self, id: ExperimentId, stop_after: Option<u64>) -> Result<(Outcome, Vec<Event>), EngineError> {
         let entropy = SeededEntropy::new(next_seed());
         let engine =
             Engine { registry: &self.registry, clock: &SystemClock, entropy: &entropy, options: &self.options };
@@ -254,7 +254,7 @@ impl Bench {
         Ok((outcome, events))
     }
 
-    pub fn finish(&self, id: ExperimentId) -> Outcome {
+    pub(crate) fn finish(&self, id: ExperimentId) -> Outcome {
         self.work(id, None).unwrap().0
     }
 }
@@ -266,17 +266,17 @@ fn next_seed() -> u64 {
 
 /// One run as plain values: what must be equal whenever the config is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunContent {
+pub(crate) struct RunContent {
     /// Model, and the text or the hash of the pixels.
-    pub outputs: Vec<(String, String)>,
+    pub(crate) outputs: Vec<(String, String)>,
     /// Embedding model and number, with the vector's bytes.
-    pub vectors: BTreeMap<(String, u64), Vec<u8>>,
+    pub(crate) vectors: BTreeMap<(String, u64), Vec<u8>>,
     /// Embedding model, with the diagram's bytes.
-    pub diagrams: BTreeMap<String, Vec<u8>>,
+    pub(crate) diagrams: BTreeMap<String, Vec<u8>>,
 }
 
 /// Everything an experiment holds, by the key of the run, read by plain SQL.
-pub fn content(path: &Path, experiment: ExperimentId) -> BTreeMap<RunKey, RunContent> {
+pub(crate) fn content(path: &Path, experiment: ExperimentId) -> BTreeMap<RunKey, RunContent> {
     let store = Store::open_read(path, &OpenOptions::default()).unwrap();
     let sql = rusqlite::Connection::open(path).unwrap();
     let mut all = BTreeMap::new();
@@ -313,13 +313,13 @@ pub fn content(path: &Path, experiment: ExperimentId) -> BTreeMap<RunKey, RunCon
 }
 
 /// What the slow engine finds of one run.
-pub struct OracleRun {
-    pub content: RunContent,
-    pub stop: StopReason,
+pub(crate) struct OracleRun {
+    pub(crate) content: RunContent,
+    pub(crate) stop: StopReason,
 }
 
 /// The slow and obvious engine: one run at a time, one step at a time, everything in memory.
-pub fn oracle(config: &ExperimentConfig, vocabulary: u64, may_cycle: bool) -> BTreeMap<RunKey, OracleRun> {
+pub(crate) fn oracle(config: &ExperimentConfig, vocabulary: u64, may_cycle: bool) -> BTreeMap<RunKey, OracleRun> {
     let mut all = BTreeMap::new();
     for key in config.run_keys() {
         let seed = key.seed.value().unsigned_abs();

@@ -5,34 +5,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// A folder with a database in it.
-pub struct Place {
-    pub folder: tempfile::TempDir,
+pub(crate) struct Place {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 /// What a command came to.
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
     /// The program, in this folder, away from the settings of whoever runs the tests.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loopscope"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
         for name in ["LOOPSCOPE_DB", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
@@ -42,23 +42,23 @@ impl Place {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         ended(self.command(arguments).output().unwrap())
     }
 
     /// Runs a command that must succeed.
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
         assert_eq!(ended.code, 0, "{arguments:?}\n{}\n{}", ended.stdout, ended.stderr);
         ended.stdout
     }
 
-    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.ok(arguments)).unwrap()
     }
 
     /// What a failing command tells, with the folder's name taken out.
-    pub fn complaint(&self, arguments: &[&str]) -> String {
+    pub(crate) fn complaint(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
         assert_ne!(ended.code, 0, "{arguments:?} should fail");
         assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
@@ -67,7 +67,7 @@ impl Place {
     }
 }
 
-pub fn ended(output: Output) -> Ended {
+pub(crate) fn ended(output: Output) -> Ended {
     Ended {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -77,17 +77,17 @@ pub fn ended(output: Output) -> Ended {
 
 /// One run as plain values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunContent {
-    pub outputs: Vec<(u64, String, String)>,
-    pub vectors: BTreeMap<(String, u64), Vec<u8>>,
-    pub diagrams: BTreeMap<String, Vec<u8>>,
+pub(crate) struct RunContent {
+    pub(crate) outputs: Vec<(u64, String, String)>,
+    pub(crate) vectors: BTreeMap<(String, u64), Vec<u8>>,
+    pub(crate) diagrams: BTreeMap<String, Vec<u8>>,
 }
 
 /// Network, prompt, seed, run number.
-pub type Key = (String, String, i64, u64);
+pub(crate) type Key = (String, String, i64, u64);
 
 /// Everything in a database by the key of its run, by plain SQL; ids and times are left out.
-pub fn content(path: &Path) -> BTreeMap<Key, RunContent> {
+pub(crate) fn content(path: &Path) -> BTreeMap<Key, RunContent> {
     let sql = rusqlite::Connection::open(path).unwrap();
     let mut all: BTreeMap<Key, RunContent> = BTreeMap::new();
     let key = |row: &rusqlite::Row<'_>| Ok::<Key, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
