@@ -20,7 +20,7 @@ const COLUMNS: usize = 8;
 /// Cells at most; a longer run shows evenly spaced steps.
 const CELLS_MAX: usize = 40;
 /// Lines of caption under a picture.
-const LINES: usize = 4;
+const LINES: usize = 5;
 /// Height of a line.
 const LINE: usize = 11;
 /// Letters in a line.
@@ -130,7 +130,10 @@ impl Sheet {
         let indent = number.chars().count() + 1;
         let Some(caption) = &cell.caption else { return };
         let caption = if caption.is_empty() { "(empty)" } else { caption };
-        let lines = wrap(&format!("{}{caption}", "\u{a0}".repeat(indent)), LETTERS);
+        let mut lines = wrap(&format!("{}{caption}", "\u{a0}".repeat(indent)), LETTERS);
+        if lines.len() > LINES {
+            lines[LINES - 1] = format!("{}...", lines[LINES - 1].chars().take(LETTERS - 3).collect::<String>());
+        }
         for (line, text) in lines.iter().take(LINES).enumerate() {
             self.text(left, top + line * LINE, text, INK);
         }

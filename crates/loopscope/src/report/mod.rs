@@ -9,7 +9,7 @@ mod table;
 pub(crate) use filmstrip::write_filmstrip;
 pub(crate) use format::{bytes, count, duration, one_line};
 pub(crate) use progress::Reporter;
-pub(crate) use summary::{Summary, print_summary, summarise};
+pub(crate) use summary::{print_summary, summarise};
 pub(crate) use table::Table;
 
 use std::io::{IsTerminal, Write};

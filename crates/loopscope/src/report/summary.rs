@@ -199,9 +199,9 @@ fn print_states(states: &[VisitedState]) -> std::io::Result<()> {
         return Ok(());
     }
     print("")?;
-    let mut table = Table::new(&["  >visits".trim_start(), ">runs", "most visited text"]);
+    let mut table = Table::new(&[">  visits", ">runs", "most visited text"]);
     for state in states {
-        table.row(vec![format!("  {}", count(state.visits)), count(state.runs), one_line(&state.text, 84)]);
+        table.row(vec![count(state.visits), count(state.runs), one_line(&state.text, 84)]);
     }
     table.print()
 }
