@@ -320,12 +320,9 @@ fn each_part_of_a_unique_key_makes_another_object() {
     let (_bench, connection) = filled();
     let run = super::rows::baseline()[1].1.clone();
     let other_id = ("id", blob(id('r', 5, 0)));
-    for change in [
-        ("network", text("[\"Other\"]")),
-        ("initial_prompt", text(" ")),
-        ("seed", int(0)),
-        ("run_number", int(5)),
-    ] {
+    for change in
+        [("network", text("[\"Other\"]")), ("initial_prompt", text(" ")), ("seed", int(0)), ("run_number", int(5))]
+    {
         let row = with(run.clone(), &[other_id.clone(), change.clone()]);
         assert_eq!(refusal(&connection, "run", &row), None, "{change:?}");
     }

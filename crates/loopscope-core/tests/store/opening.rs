@@ -59,9 +59,9 @@ fn the_bundled_sqlite_is_the_first_without_the_log_bug_or_later() {
 #[test]
 fn a_missing_file_is_named_and_not_made_by_a_reader() {
     let bench = Bench::new();
-    insta::assert_snapshot!(read_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(read_error(&bench, &bench.path), @"there is no database at [folder]/a.sqlite");
     let error = Store::open_existing(&bench.path, &options()).unwrap_err();
-    insta::assert_snapshot!(bench.chain(&error), @"");
+    insta::assert_snapshot!(bench.chain(&error), @"there is no database at [folder]/a.sqlite");
     assert!(bench.listing().is_empty());
 }
 
@@ -69,22 +69,28 @@ fn a_missing_file_is_named_and_not_made_by_a_reader() {
 fn a_missing_folder_is_named() {
     let bench = Bench::new();
     let path = bench.folder.path().join("nowhere/a.sqlite");
-    insta::assert_snapshot!(write_error(&bench, &path), @"");
-    insta::assert_snapshot!(read_error(&bench, &path), @"");
+    insta::assert_snapshot!(write_error(&bench, &path), @r"
+    opening the folder [folder]/nowhere
+    No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(read_error(&bench, &path), @"there is no database at [folder]/nowhere/a.sqlite");
 }
 
 #[test]
 fn a_directory_is_no_database() {
     let bench = Bench::new();
-    insta::assert_snapshot!(read_error(&bench, bench.folder.path()), @"");
-    insta::assert_snapshot!(write_error(&bench, bench.folder.path()), @"");
+    insta::assert_snapshot!(read_error(&bench, bench.folder.path()), @"[folder] is a directory; expected a database file");
+    insta::assert_snapshot!(write_error(&bench, bench.folder.path()), @"[folder] is a directory; expected a database file");
 }
 
 #[test]
 fn a_path_below_a_file_is_an_error() {
     let bench = planted();
     let path = bench.path.join("b.sqlite");
-    insta::assert_snapshot!(read_error(&bench, &path), @"");
+    insta::assert_snapshot!(read_error(&bench, &path), @r"
+    opening [folder]/a.sqlite/b.sqlite
+    Not a directory (os error 20)
+    ");
 }
 
 #[test]
@@ -112,7 +118,7 @@ fn files_of_other_kinds_are_refused_and_stay_as_they_are() {
 fn an_empty_file_is_no_database_to_read_and_becomes_one_to_write() {
     let bench = Bench::new();
     std::fs::write(&bench.path, "").unwrap();
-    insta::assert_snapshot!(read_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(read_error(&bench, &bench.path), @"[folder]/a.sqlite is not a loopscope database: it is empty");
     assert_eq!(std::fs::metadata(&bench.path).unwrap().len(), 0);
     drop(bench.store());
     Store::open_read(&bench.path, &options()).unwrap();
@@ -125,8 +131,8 @@ fn a_database_of_another_program_is_refused_and_stays_as_it_is() {
     other.execute_batch("CREATE TABLE experiment (id TEXT); INSERT INTO experiment VALUES ('x')").unwrap();
     drop(other);
     let before = std::fs::read(&bench.path).unwrap();
-    insta::assert_snapshot!(read_error(&bench, &bench.path), @"");
-    insta::assert_snapshot!(write_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(read_error(&bench, &bench.path), @"[folder]/a.sqlite is not a loopscope database: it is a SQLite database of another program");
+    insta::assert_snapshot!(write_error(&bench, &bench.path), @"[folder]/a.sqlite is not a loopscope database: it is a SQLite database of another program");
     assert_eq!(std::fs::read(&bench.path).unwrap(), before);
     assert_eq!(bench.listing(), ["a.sqlite"]);
 }
@@ -148,7 +154,7 @@ fn a_database_whose_making_was_cut_short_is_made() {
     cut_short.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).unwrap();
     drop(cut_short);
     assert!(std::fs::metadata(&bench.path).unwrap().len() > 0);
-    insta::assert_snapshot!(read_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(read_error(&bench, &bench.path), @"[folder]/a.sqlite is not a loopscope database: it is empty");
     drop(bench.store());
     assert!(Store::open_read(&bench.path, &options()).unwrap().experiments().unwrap().is_empty());
 }
@@ -176,8 +182,8 @@ fn a_newer_database_is_refused_and_stays_as_it_is() {
     let bench = planted();
     bench.raw().pragma_update(None, "user_version", 7).unwrap();
     let before = std::fs::read(&bench.path).unwrap();
-    insta::assert_snapshot!(read_error(&bench, &bench.path), @"");
-    insta::assert_snapshot!(write_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(read_error(&bench, &bench.path), @"[folder]/a.sqlite has schema version 7, but this program knows versions up to 1; use a newer loopscope");
+    insta::assert_snapshot!(write_error(&bench, &bench.path), @"[folder]/a.sqlite has schema version 7, but this program knows versions up to 1; use a newer loopscope");
     assert_eq!(std::fs::read(&bench.path).unwrap(), before);
 }
 
@@ -187,7 +193,7 @@ fn an_older_database_is_refused_by_a_reader_and_migrated_by_a_writer() {
     let older = Connection::open(&bench.path).unwrap();
     older.pragma_update(None, "application_id", 0x4C4F_4F50).unwrap();
     drop(older);
-    insta::assert_snapshot!(read_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(read_error(&bench, &bench.path), @"[folder]/a.sqlite has schema version 0, and this program reads version 1; `loopscope migrate` brings it up to date, after a backup");
     drop(bench.store());
     Store::open_read(&bench.path, &options()).unwrap();
 }
@@ -199,7 +205,7 @@ fn a_read_only_file_can_be_read_and_not_written() {
         Ok(frozen) => frozen,
         Err(reason) => return println!("{reason}"),
     };
-    insta::assert_snapshot!(write_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(write_error(&bench, &bench.path), @"[folder]/a.sqlite cannot be written: the file, its folder or its disk is read-only");
     read_everything(&Store::open_read(&bench.path, &options()).unwrap());
 }
 
@@ -210,11 +216,28 @@ fn a_read_only_folder_can_be_read_and_not_written() {
         Ok(frozen) => frozen,
         Err(reason) => return println!("{reason}"),
     };
-    insta::assert_snapshot!(write_error(&bench, &bench.path), @"");
+    insta::assert_snapshot!(write_error(&bench, &bench.path), @"[folder]/a.sqlite cannot be written: unable to open database file");
     read_everything(&Store::open_read(&bench.path, &options()).unwrap());
-    insta::assert_snapshot!(write_error(&bench, &bench.folder.path().join("new.sqlite")), @"");
+    insta::assert_snapshot!(write_error(&bench, &bench.folder.path().join("new.sqlite")), @"[folder]/new.sqlite cannot be written: unable to open database file: [folder]/new.sqlite");
     drop(frozen);
     assert_eq!(bench.listing(), ["a.sqlite"]);
+}
+
+#[test]
+fn a_log_in_a_read_only_folder_is_not_passed_over() {
+    let bench = planted();
+    let mut store = bench.store();
+    let experiment = store.find_experiment("one").unwrap();
+    store.commit(&[Write::ExperimentStarted(experiment, Timestamp::from_micros(77))]).unwrap();
+    let killed = Bench::new();
+    for name in ["a.sqlite", "a.sqlite-wal"] {
+        std::fs::copy(bench.folder.path().join(name), killed.folder.path().join(name)).unwrap();
+    }
+    let _frozen = match Frozen::new(killed.folder.path()) {
+        Ok(frozen) => frozen,
+        Err(reason) => return println!("{reason}"),
+    };
+    insta::assert_snapshot!(read_error(&killed, &killed.path), @"[folder]/a.sqlite has a log that was not carried over, and its folder is read-only; copy both to a folder that is not");
 }
 
 #[test]
@@ -241,7 +264,7 @@ fn a_write_lock_that_another_holds_is_named_after_the_wait() {
     let experiment = store.find_experiment("one").unwrap();
     let error = store.commit(&[Write::ExperimentStarted(experiment, Timestamp::from_micros(1))]).unwrap_err();
     assert!(matches!(error, StoreError::Busy { .. }));
-    insta::assert_snapshot!(bench.chain(&error), @"");
+    insta::assert_snapshot!(bench.chain(&error), @"another process has held the write lock of [folder]/a.sqlite for 0 s");
     holder.execute_batch("ROLLBACK").unwrap();
     store.commit(&[Write::ExperimentStarted(experiment, Timestamp::from_micros(1))]).unwrap();
 }
@@ -253,7 +276,7 @@ fn a_disk_that_is_nearly_full_is_refused_before_anything_is_made() {
     let error = Store::open_write(&bench.path, &demanding).unwrap_err();
     let StoreError::DiskNearlyFull { free_bytes, .. } = error else { panic!("{error}") };
     let message = bench.redacted(&error.to_string()).replace(&(free_bytes / 1_048_576).to_string(), "[free]");
-    insta::assert_snapshot!(message, @"");
+    insta::assert_snapshot!(message, @"the disk of [folder]/a.sqlite has [free] MiB free; at least 17592186044415 MiB are kept free so that everything committed stays whole");
     assert!(bench.listing().is_empty());
 
     plant_at(&bench.path);
@@ -364,8 +387,10 @@ fn a_path_is_only_ever_a_path() {
         plant_at(&path);
         read_everything(&Store::open_read(&path, &options()).unwrap());
     }
-    let lying: Vec<Vec<u8>> =
-        std::fs::read_dir(bench.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().as_bytes().to_vec()).collect();
+    let lying: Vec<Vec<u8>> = std::fs::read_dir(bench.folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().as_bytes().to_vec())
+        .collect();
     assert_eq!(lying.len(), names.len());
     assert!(names.iter().all(|name| lying.iter().any(|found| found == name)));
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use loopscope_core::codec::encode_image;
 use loopscope_core::experiment::{
-    ClusteringResult, ClusteringResultId, Clock, Determinism, Embedding, EmbeddingCluster, EmbeddingClusterId,
+    Clock, ClusteringResult, ClusteringResultId, Determinism, Embedding, EmbeddingCluster, EmbeddingClusterId,
     EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Invocation, InvocationId, Link, ModelKind, ModelName,
     ModelVersion, ModelVersionId, Network, NonEmpty, Origin, Output, Picture, Run, RunId, Seed, SequenceNumber,
     Timestamp, Vector,
@@ -70,10 +70,8 @@ pub(crate) fn raw(path: &Path) -> Connection {
 }
 
 pub(crate) fn listing(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
