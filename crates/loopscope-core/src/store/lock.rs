@@ -7,9 +7,14 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::StoreError;
 use crate::experiment::ExperimentId;
+
+/// How often a refused lock is tried again, and how long apart: [`ExperimentLock::holder`] holds it for a moment only.
+const TRIES: u32 = 20;
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(5);
 
 /// Held while an engine works on an experiment; dropping it frees the lock.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ impl ExperimentLock {
             .truncate(false)
             .open(&path)
             .map_err(|source| failed("opening the lock", source))?;
-        match file.try_lock() {
+        match try_for_a_moment(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -73,6 +78,17 @@ impl Drop for ExperimentLock {
         // An empty file names nobody; a pid that stays in it is stale, and never read while the lock is free.
         self.file.set_len(0).ok();
     }
+}
+
+/// Takes the lock; who asks for its holder holds it too, for a moment, and must not be taken for an engine.
+fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
+    for _ in 1..TRIES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(TRY_AGAIN_AFTER),
+            outcome => return outcome,
+        }
+    }
+    file.try_lock()
 }
 
 /// Returns where the lock of an experiment lies: beside the database, named by both.

@@ -1,7 +1,7 @@
 //! Opening the file: what is refused, and what every connection is told.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -40,6 +40,8 @@ pub struct Store {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     pub(super) options: OpenOptions,
+    /// After the connection: fields are dropped in this order.
+    _tidy: Option<TidyAfterReader>,
 }
 
 impl Store {
@@ -60,16 +62,19 @@ impl Store {
     pub(super) fn open_unchecked(path: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
         refuse_old_sqlite()?;
         refuse_what_is_no_file(path)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = open_connection(path, flags, options)?;
-        let store = Self { connection, path: path.to_owned(), options: options.clone() };
-        let store = match store.version() {
-            Err(StoreError::Sqlite { source, .. }) if cannot_make_log(&source) && !has_log(path) => {
-                store.reopened_immutable()?
-            }
+        let tidy = Some(TidyAfterReader(path.to_owned()));
+        let store = Self { connection, path: path.to_owned(), options: options.clone(), _tidy: tidy };
+        let store = match version_of(&store.connection) {
+            Err(source) if cannot_make_log(&source) && has_log(path) => return Err(unreadable_log(path)),
+            Err(source) if cannot_make_log(&source) => store.reopened_immutable()?,
             _ => store,
         };
-        store.refuse_foreign()?;
+        if store.is_still_empty("reading")? {
+            let found = "it is empty".to_owned();
+            return Err(StoreError::NotADatabase { path: store.path, found });
+        }
         Ok(store)
     }
 
@@ -83,20 +88,14 @@ impl Store {
         if path.is_dir() {
             return Err(StoreError::Directory { path: path.to_owned() });
         }
-        let folder = folder_of(path);
-        if !folder.is_dir() {
-            return Err(StoreError::Missing { path: folder.to_owned() });
-        }
+        refuse_missing_folder(folder_of(path))?;
         refuse_network_disk(path)?;
         refuse_full_disk(path, options.free_bytes_min)?;
-        let is_new = std::fs::metadata(path).map_or(true, |status| status.len() == 0);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = open_connection(path, flags, options)?;
-        let mut store = Self { connection, path: path.to_owned(), options: options.clone() };
+        let mut store = Self { connection, path: path.to_owned(), options: options.clone(), _tidy: None };
         store.refuse_read_only()?;
-        if !is_new {
-            store.refuse_foreign()?;
-        }
+        store.is_still_empty("opening")?;
         store.tell_connection()?;
         store.migrate(&SystemClock)?;
         Ok(store)
@@ -186,28 +185,36 @@ impl Store {
         }
     }
 
-    /// Refuses a file that is no database, is another program's, or is of a newer loopscope.
-    fn refuse_foreign(&self) -> Result<(), StoreError> {
-        let application: i32 = self
-            .connection
-            .pragma_query_value(None, "application_id", |row| row.get(0))
-            .map_err(|source| self.failed("reading", source))?;
+    /// Refuses a file that is no database, is another program's, or is of a newer loopscope; says whether it is empty.
+    ///
+    /// Empty is also what a process leaves that is killed before it has committed the tables, or has not come to it yet.
+    fn is_still_empty(&self, doing: &'static str) -> Result<bool, StoreError> {
+        let read = || -> rusqlite::Result<(i32, u32, bool)> {
+            // One state for all three: another process may be making the database just now.
+            let snapshot = self.connection.unchecked_transaction()?;
+            let application = snapshot.pragma_query_value(None, "application_id", |row| row.get(0))?;
+            let has_schema = snapshot.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| row.get(0))?;
+            Ok((application, version_of(&snapshot)?, has_schema))
+        };
+        let (application, found, has_schema) = read().map_err(|source| self.failed(doing, source))?;
+        if (application, found, has_schema) == (0, 0, false) {
+            return Ok(true);
+        }
         if application != APPLICATION_ID {
             let found = "it is a SQLite database of another program".to_owned();
             return Err(StoreError::NotADatabase { path: self.path.clone(), found });
         }
-        let found = self.version()?;
         if found > newest() {
             return Err(StoreError::Newer { path: self.path.clone(), found, known: newest() });
         }
-        Ok(())
+        Ok(false)
     }
 
     /// What a writing connection is told: a log, every commit on the disk before it is acknowledged, keys enforced.
     fn tell_connection(&self) -> Result<(), StoreError> {
         let tell = || -> rusqlite::Result<()> {
             let connection = &self.connection;
-            connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+            self.ask_for_log()?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "foreign_keys", true)?;
             // A log of up to 16 MiB between two carry-overs: each one costs two more waits for the disk.
@@ -219,14 +226,52 @@ impl Store {
         tell().map_err(|source| self.failed("preparing", source))
     }
 
+    /// Asks for the write-ahead log. SQLite does not wait while another process asks for it too, so that we do.
+    fn ask_for_log(&self) -> rusqlite::Result<()> {
+        let deadline = Instant::now() + self.options.busy_timeout;
+        loop {
+            match self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())) {
+                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// A read-only folder cannot hold the log's index; a file without a log can then be read as it lies.
     fn reopened_immutable(self) -> Result<Self, StoreError> {
-        let Some(text) = self.path.to_str() else { return Ok(self) };
-        let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-        let uri = format!("file:{escaped}?immutable=1");
+        let mut uri = "file://".to_owned();
+        for &byte in as_file_name(&self.path)?.as_os_str().as_encoded_bytes() {
+            match byte {
+                b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => uri.push(char::from(byte)),
+                _ => uri.push_str(&format!("%{byte:02x}")),
+            }
+        }
+        uri.push_str("?immutable=1");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-        let connection = open_connection(Path::new(&uri), flags, &self.options)?;
+        let connection = connect(Path::new(&uri), &self.path, flags, &self.options)?;
         Ok(Self { connection, ..self })
+    }
+}
+
+/// Takes away the empty log and its index that SQLite makes for a reader, which may not remove them itself.
+///
+/// A writing connection that closes removes them when it is the last one; it is opened for nothing else, and only
+/// while the log is empty, so that nothing is carried over. Where that is not allowed they stay, which loses nothing.
+#[derive(Debug)]
+struct TidyAfterReader(PathBuf);
+
+impl Drop for TidyAfterReader {
+    fn drop(&mut self) {
+        if !log_bytes(&self.0).is_some_and(|bytes| bytes == 0) {
+            return;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let Ok(name) = as_file_name(&self.0) else { return };
+        let Ok(connection) = Connection::open_with_flags(name, flags) else { return };
+        // The log is opened by the first read; a failure leaves what is there.
+        drop(version_of(&connection));
     }
 }
 
@@ -252,9 +297,25 @@ fn refuse_what_is_no_file(path: &Path) -> Result<(), StoreError> {
     }
 }
 
+fn refuse_missing_folder(folder: &Path) -> Result<(), StoreError> {
+    let outcome = std::fs::metadata(folder)
+        .and_then(|status| if status.is_dir() { Ok(()) } else { Err(std::io::ErrorKind::NotADirectory.into()) });
+    outcome.map_err(|source| StoreError::Io { doing: "opening the folder", path: folder.to_owned(), source })
+}
+
+/// Returns a path that SQLite reads as one: to it, `:memory:`, an empty name and `file:…` mean something else.
+fn as_file_name(path: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(path).map_err(|source| StoreError::Io { doing: "opening", path: path.to_owned(), source })
+}
+
 fn open_connection(path: &Path, flags: OpenFlags, options: &OpenOptions) -> Result<Connection, StoreError> {
+    connect(&as_file_name(path)?, path, flags, options)
+}
+
+/// Opens what SQLite calls `name` and people call `path`.
+fn connect(name: &Path, path: &Path, flags: OpenFlags, options: &OpenOptions) -> Result<Connection, StoreError> {
     let connection =
-        Connection::open_with_flags(path, flags).map_err(|source| classify(path, options, "opening", source))?;
+        Connection::open_with_flags(name, flags).map_err(|source| classify(path, options, "opening", source))?;
     connection.busy_timeout(options.busy_timeout).map_err(|source| classify(path, options, "opening", source))?;
     connection
         .pragma_update(None, "foreign_keys", true)
@@ -266,10 +327,27 @@ fn cannot_make_log(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 fn has_log(path: &Path) -> bool {
+    log_bytes(path).is_some_and(|bytes| bytes > 0)
+}
+
+fn log_bytes(path: &Path) -> Option<u64> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    std::fs::metadata(log).is_ok_and(|status| status.len() > 0)
+    std::fs::metadata(log).ok().map(|status| status.len())
+}
+
+/// What was committed last is in a log that can only be read with an index, for which there is no place.
+fn unreadable_log(path: &Path) -> StoreError {
+    let message = format!(
+        "{} has a log that was not carried over, and its folder is read-only; copy both to a folder that is not",
+        path.display()
+    );
+    StoreError::Refused { message }
 }
 
 /// Turns the failures that people meet into messages of their own.
