@@ -28,9 +28,9 @@ fn an_interrupt_saves_everything_and_prints_the_resume_command() {
     let ended = ended(child.wait_with_output().unwrap());
     assert_eq!(ended.code, 130, "{}", ended.stderr);
     assert!(ended.stderr.contains("resume: loopscope experiment resume "), "{}", ended.stderr);
+    assert!(!place.path("loopscope.sqlite-wal").exists(), "the log was carried over, so that the file can be copied alone");
     let saved = rows(&database);
     assert!(saved > 0);
-    assert!(!place.path("loopscope.sqlite-wal").exists(), "the log was carried over, so that the file can be copied alone");
     let doctor = place.run(&["doctor"]);
     assert_eq!(doctor.code, 0, "incomplete is no violation: {}", doctor.stdout);
     assert_eq!(place.run(&["doctor", "--strict"]).code, 1, "but strict minds");
