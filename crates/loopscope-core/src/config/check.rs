@@ -47,44 +47,50 @@ impl Checker<'_> {
     /// Notes each place of the cycle where a model cannot stand, as far as the models are known.
     fn network(&mut self, key: &str, network: &Network) {
         let models = network.models();
-        let mut kinds = Vec::with_capacity(models.len());
+        let mut is_fitting = true;
+        // A run starts from a text prompt; after a model that we do not know, anything may fit.
+        let mut given = Some(OutputType::Text);
+        let mut first = None;
         for (index, model) in models.iter().enumerate() {
-            kinds.push(self.step(&format!("{key}[{index}]"), model));
-        }
-        if let Some(Some(kind)) = kinds.first()
-            && kind.input() != OutputType::Text
-        {
-            let (model, input) = (&models[0], noun(kind.input()));
-            let reason = format!("starts with {model}, which takes {input}; a run starts from a text prompt");
-            let fitting = self.fitting(|kind| is_step(kind) && kind.input() == OutputType::Text);
-            return self.problems.push(key, Defect::Misfit { reason, fitting });
-        }
-        for (index, pair) in kinds.windows(2).enumerate() {
-            if let [Some(before), Some(after)] = *pair
-                && let Some(given) = before.output()
-                && given != after.input()
+            let kind = self.step(&format!("{key}[{index}]"), model, given);
+            if let (Some(kind), Some(given)) = (kind, given)
+                && kind.input() != given
             {
-                self.pair(&format!("{key}[{}]", index + 1), &models[index], &models[index + 1], given);
+                is_fitting = false;
+                match index.checked_sub(1) {
+                    None => self.start(key, model, kind),
+                    Some(before) => self.pair(&format!("{key}[{index}]"), &models[before], model, given),
+                }
             }
+            first = if index == 0 { kind } else { first };
+            given = kind.and_then(ModelKind::output);
         }
-        if let (Some(Some(first)), Some(Some(last))) = (kinds.first(), kinds.last())
-            && let Some(given) = last.output()
-            && given != first.input()
+        // While a model stands wrong, what the last one gives says nothing of what would mend the cycle.
+        if let (true, Some(first), Some(given)) = (is_fitting, first, given)
+            && first.input() != given
         {
             self.cycle(key, &models[0], &models[models.len() - 1], given);
         }
     }
 
-    /// Returns the kind of a model that is known and can be a step of a loop.
-    fn step(&mut self, key: &str, model: &ModelName) -> Option<ModelKind> {
-        let kind = self.kind(key, model, is_step)?;
+    /// Returns the kind of a model that is known and can be a step of a loop; `given` is what it will be given.
+    fn step(&mut self, key: &str, model: &ModelName, given: Option<OutputType>) -> Option<ModelKind> {
+        let fits = |kind: ModelKind| is_step(kind) && given.is_none_or(|given| kind.input() == given);
+        let kind = self.kind(key, model, fits)?;
         if is_step(kind) {
             return Some(kind);
         }
-        let reason = format!("{model} is {}, which gives a vector and not what a next model takes", article(kind));
-        let fitting = self.fitting(is_step);
+        let reason = format!("{model} is {}, which gives a vector that no next model takes", article(kind));
+        let fitting = self.fitting(fits);
         self.problems.push(key, Defect::Misfit { reason, fitting });
         None
+    }
+
+    fn start(&mut self, key: &str, model: &ModelName, kind: ModelKind) {
+        let takes = noun(kind.input());
+        let reason = format!("starts with {model}, which takes {takes}; a run starts from a text prompt");
+        let fitting = self.fitting(|kind| is_step(kind) && kind.input() == OutputType::Text);
+        self.problems.push(key, Defect::Misfit { reason, fitting });
     }
 
     fn pair(&mut self, key: &str, before: &ModelName, model: &ModelName, given: OutputType) {
@@ -97,8 +103,8 @@ impl Checker<'_> {
     fn cycle(&mut self, key: &str, first: &ModelName, last: &ModelName, given: OutputType) {
         let (gives, takes) = (noun(given), noun(other(given)));
         let reason = format!(
-            "ends with {last}, which gives {gives}, but {first}, which comes next in the cycle, takes {takes}; \
-             add a last model that takes {gives} and gives {takes}"
+            "the last model, {last}, gives {gives}, but the first, {first}, takes {takes} and comes next in the \
+             cycle; a further model is needed at the end"
         );
         let fitting = self.fitting(|kind| kind.input() == given && kind.output() == Some(other(given)));
         self.problems.push(key, Defect::Misfit { reason, fitting });
@@ -134,19 +140,19 @@ impl Checker<'_> {
     }
 
     fn parameters(&mut self) {
-        let used = || self.config.network_models().into_iter().chain(self.config.embedding_models.iter().cloned());
-        for model in self.config.parameters.keys() {
-            if !self.infos.contains_key(model) {
-                let used = used().collect();
-                self.problems.push(member("parameters", model.as_str()), Defect::UnusedModel { used });
-            }
+        let mut used = self.config.network_models();
+        let embedders = self.config.embedding_models.iter().filter(|model| !used.contains(model)).cloned();
+        used.extend(embedders.collect::<Vec<_>>());
+        for model in self.config.parameters.keys().filter(|model| !used.contains(model)) {
+            let defect = Defect::UnusedModel { used: used.clone() };
+            self.problems.push(member("parameters", model.as_str()), defect);
         }
         for (model, described) in &mut self.infos {
             if let Err(error) = described
                 && !matches!(error, RegistryError::UnknownModel { .. })
             {
-                let name = RegistryError::UnknownModel { name: model.clone(), nearest: None };
-                let error = std::mem::replace(error, name);
+                let taken = RegistryError::UnknownModel { name: model.clone(), nearest: None };
+                let error = std::mem::replace(error, taken);
                 let key = member("parameters", model.as_str());
                 self.problems.push(key, Defect::Registry { error, fitting: Vec::new() });
             }

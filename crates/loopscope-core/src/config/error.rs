@@ -132,7 +132,7 @@ pub struct Problem {
 #[non_exhaustive]
 pub enum Defect {
     /// No config has this key.
-    #[error("unknown key{}; the keys are {}", did_you_mean(*.nearest), key_list())]
+    #[error("unknown key; the keys are {}{}", key_list(), did_you_mean(*.nearest))]
     UnknownKey {
         /// The key that is spelt most alike, when one is near.
         nearest: Option<&'static str>,
