@@ -7,6 +7,7 @@
 pub mod backend;
 pub mod codec;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 pub mod experiment;
 pub mod plan;

@@ -12,6 +12,7 @@ mod delete;
 mod error;
 mod extend;
 mod find;
+mod inspect;
 mod lock;
 mod migrate;
 mod open;
