@@ -1,0 +1,71 @@
+//! Diagrams that are not those of their vectors. These wait for a codec that gives back what it was given.
+
+use loopscope_core::codec::{Bar, Diagram, encode_diagram};
+use loopscope_core::doctor::FindingKind::{self, *};
+use loopscope_core::doctor::Severity;
+use loopscope_core::experiment::Origin;
+use rusqlite::Connection;
+
+use crate::fixture::{Database, LONG, Shape, diagram, diagrams_round_trip, finds, plants};
+
+#[test]
+fn spoilt_trajectories_make_their_diagrams_wrong() {
+    if !diagrams_round_trip() {
+        return;
+    }
+    let planted = [
+        ("UPDATE persistence_diagram SET diagram_data = x'00'", DiagramUnreadable),
+        ("UPDATE persistence_diagram SET completed_at = NULL", CompletedAtMissing),
+        ("UPDATE experiment SET max_length = 9; UPDATE run SET max_length = 9", DiagramOfUnfinishedRun),
+        ("DELETE FROM embedding WHERE rowid <> 1", DiagramOfFewPoints),
+        ("DELETE FROM embedding WHERE id = $VECTOR1", DiagramStale),
+        // Two of three vectors are equal.
+        (
+            "UPDATE embedding SET vector = (SELECT vector FROM embedding WHERE id = $VECTOR1) WHERE rowid <= 2",
+            DiagramStale,
+        ),
+    ];
+    for (sql, kind) in planted {
+        plants(&Database::new(LONG), sql, Severity::Violation, kind);
+    }
+}
+
+/// Puts a diagram in place of all and looks for the kind.
+fn check(shape: Shape, change: impl Fn(&mut Diagram), severity: Severity, kind: FindingKind) {
+    let database = Database::new(shape);
+    let mut changed = diagram(3);
+    change(&mut changed);
+    let bytes = encode_diagram(&changed).unwrap();
+    let connection = Connection::open(&database.path).unwrap();
+    connection.execute("UPDATE persistence_diagram SET diagram_data = ?1", [bytes]).unwrap();
+    drop(connection);
+    finds(&database, severity, kind, kind.as_str());
+}
+
+#[test]
+fn diagrams_that_no_computation_gives_are_found() {
+    if !diagrams_round_trip() {
+        return;
+    }
+    let infinite = Bar { birth: 0.0, death: f64::INFINITY };
+    let late = Bar { birth: 0.5, death: 1.0 };
+    let backwards = Bar { birth: 2.0, death: 1.0 };
+    let violation = |change: &dyn Fn(&mut Diagram), kind| check(LONG, change, Severity::Violation, kind);
+    violation(&|diagram| diagram.dgms.clear(), DiagramBars);
+    violation(&|diagram| diagram.dgms[0][0] = late, DiagramBars);
+    violation(&|diagram| diagram.dgms[1].push(backwards), DiagramBars);
+    violation(&|diagram| diagram.dgms[1].push(Bar { birth: 0.0, death: f64::NAN }), DiagramBars);
+    violation(&|diagram| diagram.dgms[0][0] = infinite, DiagramInfiniteBars);
+    violation(&|diagram| diagram.dgms[0][2].death = 4.0, DiagramInfiniteBars);
+    violation(&|diagram| *diagram = crate::fixture::diagram(4), DiagramStale);
+    violation(&|diagram| *diagram = crate::fixture::diagram(2), DiagramStale);
+    let note = |change: &dyn Fn(&mut Diagram)| check(LONG, change, Severity::Note, DiagramEntropy);
+    note(&|diagram| diagram.entropy = None);
+    note(&|diagram| diagram.entropy = Some(vec![0.5, 0.0]));
+    note(&|diagram| diagram.entropy = Some(vec![f64::NAN, 0.0]));
+    note(&|diagram| diagram.entropy = Some(vec![2_f64.ln()]));
+    // Another program's distances of equal vectors need not be zero, but no program has more classes than vectors.
+    let imported = Shape { origin: Origin::Legacy, ..LONG };
+    check(imported, |diagram| *diagram = crate::fixture::diagram(2), Severity::Note, DiagramStale);
+    check(imported, |diagram| *diagram = crate::fixture::diagram(4), Severity::Violation, DiagramStale);
+}

@@ -1,0 +1,9 @@
+//! The doctor finds every kind of defect, and nothing in a database without one.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene should fail")]
+
+mod damaged;
+mod diagrams;
+mod fixture;
+mod missing;
+mod planted;

@@ -1,0 +1,293 @@
+//! One defect at a time, each planted in a database that was whole.
+
+use loopscope_core::doctor::FindingKind::{self, *};
+use loopscope_core::doctor::{DoctorOptions, Severity};
+use loopscope_core::experiment::{ExperimentId, Origin};
+
+use crate::fixture::{Database, EXPERIMENT, LONG, SHORT, Shape, diagrams_round_trip, finds, id, plants, try_examine};
+
+#[test]
+fn a_whole_experiment_gives_no_finding() {
+    for shape in [SHORT, Shape { origin: Origin::Legacy, ..SHORT }, Shape { seed: -1, ..SHORT }] {
+        let (diagnosis, findings) = Database::new(shape).examine();
+        assert!(findings.is_empty(), "{findings:#?}");
+        assert_eq!(diagnosis.schema_version, 1);
+        assert_eq!(diagnosis.checked["invocation"], 6);
+        assert_eq!(diagnosis.checked["embedding"], 2);
+        assert_eq!(diagnosis.checked["image"], 4);
+        assert!(diagnosis.counts.is_empty());
+    }
+}
+
+#[test]
+fn a_whole_experiment_with_diagrams_gives_no_finding() {
+    if !diagrams_round_trip() {
+        return;
+    }
+    let (diagnosis, findings) = Database::new(LONG).examine();
+    assert!(findings.is_empty(), "{findings:#?}");
+    assert_eq!(diagnosis.checked["persistence_diagram"], 2);
+}
+
+/// Defects that a whole database can be given by SQL, with the kind that they are.
+const VIOLATIONS: &[(&str, FindingKind)] = &[
+    // References.
+    ("UPDATE run SET experiment_id = $NOWHERE WHERE id = $RUN1", ForeignKey),
+    ("UPDATE embedding SET invocation_id = $NOWHERE WHERE id = $VECTOR1", ForeignKey),
+    ("DELETE FROM image", ForeignKey),
+    ("DELETE FROM model_version WHERE id = $READER", ModelVersionMissing),
+    ("DELETE FROM model_version WHERE id = $PAINTER", ForeignKey),
+    // Columns: class, length, NULL, range, words, lists, JSON, text.
+    ("UPDATE invocation SET started_at = 'noon' WHERE id = $STEP1", WrongStorageClass),
+    ("UPDATE embedding SET vector = 'abcd' WHERE id = $VECTOR1", WrongStorageClass),
+    ("UPDATE experiment SET name = x'00'", WrongStorageClass),
+    ("UPDATE run SET seed = 7.5 WHERE id = $RUN1", WrongStorageClass),
+    ("UPDATE embedding_cluster SET probability = 'much'", WrongStorageClass),
+    ("UPDATE embedding SET id = x'00' WHERE id = $VECTOR1", WrongLength),
+    ("UPDATE experiment SET id = '0123456789abcdef'", WrongStorageClass),
+    ("UPDATE image SET pixel_hash = x'00'", WrongLength),
+    ("UPDATE embedding SET vector = NULL WHERE id = $VECTOR1", NullInRequired),
+    ("UPDATE experiment SET config = NULL", NullInRequired),
+    ("UPDATE run SET id = NULL WHERE id = $RUN1", NullInRequired),
+    ("UPDATE invocation SET output_text = CAST(x'ff' AS TEXT) WHERE id = $STEP1", TextNotUtf8),
+    ("UPDATE run SET run_number = -1 WHERE id = $RUN1", OutOfRange),
+    ("UPDATE invocation SET seed = -2 WHERE id = $STEP1", OutOfRange),
+    ("UPDATE image SET width = 0", OutOfRange),
+    ("UPDATE clustering_result SET layer = -1", OutOfRange),
+    ("UPDATE embedding_cluster SET probability = 1.5", OutOfRange),
+    ("UPDATE experiment SET origin = 'elsewhere'", UnknownWord),
+    ("UPDATE model_version SET kind = 'oracle' WHERE id = $READER", UnknownWord),
+    ("UPDATE model_version SET determinism = 'perhaps' WHERE id = $READER", UnknownWord),
+    ("UPDATE invocation SET type = 'sound' WHERE id = $STEP1", UnknownWord),
+    ("UPDATE experiment SET networks = '[]'", ListInvalid),
+    ("UPDATE experiment SET networks = '[\"Painter\"]'", ListInvalid),
+    ("UPDATE experiment SET prompts = '{}'", ListInvalid),
+    ("UPDATE experiment SET seeds = '[-2]'", ListInvalid),
+    ("UPDATE experiment SET seeds = '[0.5]'", ListInvalid),
+    ("UPDATE experiment SET embedding_models = '[1]'", ListInvalid),
+    ("UPDATE run SET network = 'Painter' WHERE id = $RUN1", ListInvalid),
+    ("UPDATE experiment SET config = '{'", JsonInvalid),
+    ("UPDATE model_version SET parameters = '[]'", JsonInvalid),
+    ("UPDATE clustering_result SET parameters = 'eps=1'", JsonInvalid),
+    ("UPDATE experiment SET name = ' '", NameEmpty),
+    ("UPDATE invocation SET completed_at = started_at - 1 WHERE id = $STEP1", TimeOrder),
+    ("UPDATE experiment SET completed_at = started_at - 1", TimeOrder),
+    ("UPDATE invocation SET completed_at = NULL WHERE id = $STEP1", CompletedAtMissing),
+    ("UPDATE embedding SET completed_at = NULL WHERE id = $VECTOR1", CompletedAtMissing),
+    // Experiments and runs.
+    ("DELETE FROM invocation WHERE id = $STEP2", CompletedThoughIncomplete),
+    ("UPDATE experiment SET started_at = NULL", NotStartedWithInvocations),
+    ("UPDATE run SET network = '[\"Writer\",\"Painter\"]' WHERE id = $RUN1", RunNetwork),
+    ("UPDATE run SET initial_prompt = 'r' WHERE id = $RUN1", RunPrompt),
+    ("UPDATE run SET seed = 8 WHERE id = $RUN1", RunSeed),
+    ("UPDATE run SET run_number = 1 WHERE id = $RUN1", RunNumber),
+    ("UPDATE run SET max_length = 4 WHERE id = $RUN1", RunMaxLength),
+    // Invocations.
+    ("DELETE FROM invocation WHERE id = $STEP1", SequenceGap),
+    ("UPDATE invocation SET sequence_number = 5 WHERE id = $STEP2", BeyondMaxLength),
+    ("UPDATE invocation SET input_invocation_id = $STEP0 WHERE id = $STEP2", InputLink),
+    ("UPDATE invocation SET input_invocation_id = NULL WHERE id = $STEP2", InputLink),
+    ("UPDATE invocation SET input_invocation_id = $STEP1 WHERE id = $STEP0", InputLink),
+    ("UPDATE invocation SET output_text = NULL WHERE id = $STEP1", OutputMissing),
+    ("UPDATE invocation SET output_text = '' WHERE id = $STEP0", OutputBoth),
+    ("UPDATE invocation SET type = 'image' WHERE id = $STEP1", OutputType),
+    ("UPDATE invocation SET model = 'Reader' WHERE id = $STEP1", ModelNotInNetwork),
+    ("UPDATE invocation SET seed = -1 WHERE id = $STEP1", SeedNotRecorded),
+    ("UPDATE invocation SET seed = 8 WHERE id = $STEP1", SeedDiffers),
+    // Model versions.
+    ("UPDATE invocation SET model_version_id = $READER WHERE id = $STEP1", ModelVersionKind),
+    ("UPDATE invocation SET model_version_id = $PAINTER WHERE id = $STEP1", ModelVersionKind),
+    ("UPDATE embedding SET model_version_id = $WRITER WHERE id = $VECTOR1", ModelVersionKind),
+    ("UPDATE model_version SET name = 'Other' WHERE id = $WRITER", ModelVersionName),
+    ("UPDATE embedding SET embedding_model = 'Other' WHERE id = $VECTOR1", ModelVersionName),
+    // Pictures.
+    ("UPDATE image SET hash = zeroblob(32) WHERE rowid = 1", ImageHash),
+    ("UPDATE image SET bytes = x'00'", ImageUnreadable),
+    ("UPDATE image SET bytes = x''", ImageUnreadable),
+    ("UPDATE image SET pixel_hash = zeroblob(32)", ImagePixelHash),
+    ("UPDATE image SET width = 2, height = 4", ImageSize),
+    // Embeddings.
+    ("UPDATE embedding SET vector = x'000000'", VectorLength),
+    ("UPDATE embedding SET vector = x''", VectorLength),
+    ("UPDATE embedding SET vector = x'0000803f0000c07f0000803f'", VectorNotFinite),
+    ("UPDATE embedding SET vector = x'0000803f000080ff0000803f'", VectorNotFinite),
+    ("UPDATE embedding SET vector = x'000000000000008000000000'", VectorAllZero),
+    ("UPDATE embedding SET vector = x'0000803f' WHERE id = $VECTOR2", VectorDimension),
+    ("UPDATE embedding SET invocation_id = $STEP0 WHERE id = $VECTOR1", EmbeddingModality),
+    // Clusterings.
+    ("DELETE FROM embedding_cluster", ClusteringEmpty),
+    ("UPDATE clustering_result SET embedding_model = 'Other'", ClusterMemberModel),
+    ("DELETE FROM embedding_cluster WHERE embedding_id = $VECTOR1", MedoidNotMember),
+    ("UPDATE embedding_cluster SET medoid_embedding_id = NULL WHERE embedding_id = $VECTOR1", MedoidElsewhere),
+    ("UPDATE embedding_cluster SET medoid_embedding_id = $VECTOR2 WHERE embedding_id = $VECTOR1", MedoidElsewhere),
+    // Failures.
+    (
+        "INSERT INTO experiment SELECT $NOWHERE, 'other', networks, prompts, seeds, embedding_models, max_length, config, origin, \
+         created_at, NULL, NULL FROM experiment; \
+         INSERT INTO failure VALUES ($NOWHERE, $NOWHERE, $RUN1, 'run', 'Writer #1', 1, 'no', 1)",
+        FailureRun,
+    ),
+];
+
+#[test]
+fn every_planted_violation_is_found() {
+    for &(sql, kind) in VIOLATIONS {
+        plants(&Database::new(SHORT), sql, Severity::Violation, kind);
+    }
+}
+
+const NOTES: &[(&str, FindingKind)] = &[
+    ("UPDATE experiment SET completed_at = NULL", NotMarkedCompleted),
+    ("UPDATE model_version SET determinism = 'unknown' WHERE id = $READER", DeterminismUnknown),
+    ("UPDATE image SET format = 'gif'", ImageFormatUnknown),
+    (
+        "INSERT INTO image SELECT zeroblob(32), pixel_hash, format, width, height, bytes FROM image LIMIT 1",
+        ImageUnreferenced,
+    ),
+    ("UPDATE experiment SET embedding_models = '[\"Other\"]'", EmbeddingModelNotAskedFor),
+    ("UPDATE experiment SET embedding_models = '[\"Other\"]'", EmbedderKindUnknown),
+    (
+        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'run', 'Painter #4', 1, 'no memory', 1)",
+        FailureUnresolved,
+    ),
+    ("INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'run', 'Writer #1', 1, 'busy', 1)", FailuresResolved),
+    (
+        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'embedding', 'Reader #1', 1, 'busy', 1)",
+        FailuresResolved,
+    ),
+    (
+        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'diagram', 'Reader', 1, 'no memory', 1)",
+        FailureUnresolved,
+    ),
+    (
+        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, NULL, 'clustering', 'Reader', 1, 'no memory', 1)",
+        FailuresResolved,
+    ),
+    // The picture at number 2 is the one at number 0, and there the run should have ended.
+    (
+        "UPDATE experiment SET max_length = 4; UPDATE run SET max_length = 4; \
+         UPDATE invocation SET output_image = (SELECT output_image FROM invocation WHERE id = $STEP0) WHERE id = $STEP2; \
+         INSERT INTO invocation SELECT $NOWHERE, run_id, 3, $STEP2, model, model_version_id, type, seed, started_at, \
+         completed_at, output_text, output_image FROM invocation WHERE id = $STEP1",
+        StepsAfterCycle,
+    ),
+];
+
+#[test]
+fn every_planted_note_is_found() {
+    for &(sql, kind) in NOTES {
+        plants(&Database::new(SHORT), sql, Severity::Note, kind);
+    }
+}
+
+#[test]
+fn what_broke_off_in_an_imported_experiment_is_a_note() {
+    let history = [
+        ("UPDATE experiment SET started_at = NULL", NotStartedWithInvocations),
+        ("UPDATE run SET max_length = 2 WHERE id = $RUN1", RunMaxLength),
+        ("DELETE FROM invocation WHERE id = $STEP2", CompletedThoughIncomplete),
+        ("UPDATE invocation SET seed = 8 WHERE id = $STEP1", SeedDiffers),
+    ];
+    for (sql, kind) in history {
+        plants(&Database::new(Shape { origin: Origin::Legacy, ..SHORT }), sql, Severity::Note, kind);
+    }
+    let database = Database::new(Shape { origin: Origin::Legacy, ..SHORT });
+    database.spoil("UPDATE invocation SET seed = -1, completed_at = NULL; UPDATE embedding SET completed_at = NULL");
+    assert!(database.examine().1.is_empty(), "imported rows may lack these");
+}
+
+#[test]
+fn a_schema_that_is_not_ours_is_told_apart() {
+    let altered = [
+        ("DROP INDEX invocation_by_image", Severity::Violation, SchemaMissing),
+        ("DROP TRIGGER embedding_modality", Severity::Violation, SchemaMissing),
+        ("DROP VIEW v_run", Severity::Violation, SchemaMissing),
+        ("DROP TABLE failure", Severity::Violation, SchemaMissing),
+        ("DROP TABLE failure", Severity::Violation, Unreadable),
+        ("ALTER TABLE image ADD COLUMN note TEXT", Severity::Violation, SchemaDiffers),
+        ("CREATE TABLE mine (x)", Severity::Note, SchemaUnknown),
+        ("CREATE INDEX mine ON run (seed)", Severity::Note, SchemaUnknown),
+    ];
+    for (sql, severity, kind) in altered {
+        let database = Database::new(SHORT);
+        database.alter(sql);
+        finds(&database, severity, kind, sql);
+    }
+}
+
+#[test]
+fn rows_that_a_rebuilt_table_has_twice_are_found() {
+    let database = Database::new(SHORT);
+    database.alter(
+        "CREATE TABLE copy (id BLOB, run_id BLOB, sequence_number INTEGER, input_invocation_id BLOB, model TEXT, \
+         model_version_id BLOB, type TEXT, seed INTEGER, started_at INTEGER, completed_at INTEGER, output_text TEXT, \
+         output_image BLOB, previous_number INTEGER); \
+         INSERT INTO copy SELECT *, NULL FROM invocation; \
+         INSERT INTO copy SELECT * FROM copy WHERE id = $STEP1; \
+         DROP TABLE invocation; ALTER TABLE copy RENAME TO invocation",
+    );
+    finds(&database, Severity::Violation, Duplicate, "a step twice");
+    finds(&database, Severity::Violation, SequenceDuplicate, "a step twice");
+    finds(&database, Severity::Violation, SchemaDiffers, "a step twice");
+}
+
+#[test]
+fn all_at_once_are_found_in_one_pass() {
+    let database = Database::new(SHORT);
+    database.spoil(
+        "UPDATE embedding SET vector = x'0000c07f' WHERE id = $VECTOR1; \
+         UPDATE image SET pixel_hash = zeroblob(32); \
+         UPDATE invocation SET seed = -1, completed_at = NULL WHERE id = $STEP1; \
+         UPDATE run SET max_length = 9 WHERE id = $RUN2; \
+         UPDATE experiment SET config = 'no'; \
+         UPDATE embedding_cluster SET probability = 2.0; \
+         DELETE FROM model_version WHERE id = $WRITER",
+    );
+    let (diagnosis, findings) = database.examine();
+    let expected = [
+        VectorNotFinite,
+        VectorDimension,
+        ImagePixelHash,
+        SeedNotRecorded,
+        CompletedAtMissing,
+        RunMaxLength,
+        JsonInvalid,
+        OutOfRange,
+        ModelVersionMissing,
+        ForeignKey,
+        RunUnfinished,
+        CompletedThoughIncomplete,
+    ];
+    for kind in expected {
+        assert!(findings.iter().any(|finding| finding.kind == kind), "no {kind} among {findings:#?}");
+    }
+    assert_eq!(findings.len() as u64, diagnosis.counts.values().flat_map(|kinds| kinds.values()).sum::<u64>());
+    let vector = findings.iter().find(|finding| finding.kind == VectorNotFinite).unwrap();
+    assert_eq!(vector.object, "embedding 01000001");
+    assert_eq!(vector.id.as_deref(), Some("05000000-0000-0000-0000-000001000001"));
+    assert_eq!(vector.experiment.as_deref(), Some("01000000-0000-0000-0000-000000000001"));
+    assert_eq!(vector.defect, "expected finite numbers, got NaN at index 0");
+}
+
+#[test]
+fn one_experiment_is_looked_at_alone() {
+    let database = Database::new(SHORT);
+    database.spoil(
+        "INSERT INTO experiment SELECT $NOWHERE, 'other', networks, prompts, seeds, embedding_models, max_length, 'no', origin, \
+         created_at, NULL, NULL FROM experiment",
+    );
+    let own = DoctorOptions { experiment: Some(ExperimentId::from_bytes(id(EXPERIMENT, 0, 1))), decode_images: true };
+    let (diagnosis, findings) = database.examine_with(&own);
+    assert!(findings.is_empty(), "{findings:#?}");
+    for (table, count) in [("experiment", 1), ("run", 2), ("invocation", 6), ("embedding", 2), ("image", 4)] {
+        assert_eq!(diagnosis.checked[table], count, "{table}");
+    }
+    for (table, count) in [("model_version", 3), ("clustering_result", 1), ("embedding_cluster", 2), ("failure", 0)] {
+        assert_eq!(diagnosis.checked[table], count, "{table}");
+    }
+    let other = DoctorOptions { experiment: Some(ExperimentId::from_bytes(id(0xff, 0, 0))), decode_images: false };
+    let kinds: Vec<FindingKind> = database.examine_with(&other).1.iter().map(|finding| finding.kind).collect();
+    assert_eq!(kinds, [JsonInvalid, RunMissing]);
+    let nobody = DoctorOptions { experiment: Some(ExperimentId::from_bytes([9; 16])), decode_images: false };
+    assert!(try_examine(&database.path, &nobody).unwrap_err().contains("no experiment matches"));
+}
