@@ -306,7 +306,7 @@ fn figure(
         x: width * (style.stops[place.column as usize] + chance.between(-jitter, jitter)),
         y: height * (style.stops[place.row as usize] + chance.between(-jitter, jitter)),
         half_width,
-        half_height: half_width * shape.aspect() * chance.between(0.86, 1.16),
+        half_height: half_width * shape.aspect() * chance.between(0.92, 1.09),
     }
 }
 
@@ -342,9 +342,21 @@ fn draw_texture(canvas: &mut Canvas, style: &Style, named: Option<Texture>, grou
             }
         }
         Texture::Dotted => {
-            for top in (pitch / 3..height).step_by(pitch) {
-                for left in (pitch / 3..width).step_by(pitch) {
-                    canvas.block(left, left + pitch * 2 / 5, top, top + pitch * 2 / 5);
+            // Fewer and larger than stripes: every edge costs bytes in the store.
+            let pitch = pitch + pitch / 2;
+            let radius = pitch as f64 * 0.24;
+            let mut dot = Figure {
+                shape: Shape::Circle,
+                colour: ground,
+                x: 0.0,
+                y: 0.0,
+                half_width: radius,
+                half_height: radius,
+            };
+            for y in (pitch / 2..height).step_by(pitch) {
+                for x in (pitch / 2..width).step_by(pitch) {
+                    (dot.x, dot.y) = (x as f64 + 0.5, y as f64 + 0.5);
+                    draw_shape(canvas, &dot, 1.0);
                 }
             }
         }
@@ -392,7 +404,7 @@ fn draw_seal(canvas: &mut Canvas, bits: u64) {
         for y in y..y + cell {
             let pixels = &mut canvas.rgb[(y * canvas.width + x) * 3..][..cell * 3];
             for pixel in pixels.as_chunks_mut::<3>().0 {
-                *pixel = undertone(*pixel, 18);
+                *pixel = undertone(*pixel, 15);
             }
         }
     }
