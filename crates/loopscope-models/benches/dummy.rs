@@ -40,6 +40,15 @@ fn describe(bencher: Bencher<'_, '_>, name: &str) {
     bencher.bench_local(|| describer.describe(&[Request { input: &picture, seed: 1 }]));
 }
 
+/// Nothing but patches: the worst that a describer can meet.
+#[divan::bench(args = ["DummyI2T", "DummyI2T2"])]
+fn describe_noise(bencher: Bencher<'_, '_>, name: &str) {
+    let LoadedModel::ImageToText(mut describer) = load(name) else { panic!("{name} is no describer") };
+    let noise = |index: u32| (index.wrapping_mul(2_654_435_761) >> 24) as u8;
+    let picture = Picture::new(256, 256, (0..256 * 256 * 3).map(noise).collect()).expect("the sides fit");
+    bencher.bench_local(|| describer.describe(&[Request { input: &picture, seed: 1 }]));
+}
+
 #[divan::bench(args = ["DummyText", "DummyText2"])]
 fn embed_text(bencher: Bencher<'_, '_>, name: &str) {
     let LoadedModel::TextEmbedder(mut embedder) = load(name) else { panic!("{name} is no text embedder") };

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in ["DummyT2I", "DummyT2I2"] {
         let LoadedModel::TextToImage(mut painter) = load(name)? else { return Err("not a painter".into()) };
         for prompt in PROMPTS {
-            pictures.push(painter.generate(&[Request { input: prompt, seed: 3 }]).remove(0)?);
+            pictures.push(painter.generate(&[Request { input: prompt, seed: 5 }]).remove(0)?);
         }
     }
     for (painter, describer) in [("DummyT2I", "DummyI2T"), ("DummyT2I2", "DummyI2T2")] {
@@ -56,8 +56,8 @@ fn walk(painter: &str, describer: &str, prompt: &str) -> Result<Vec<Picture>, Bo
     let mut text = prompt.to_owned();
     let mut pictures = Vec::new();
     for _ in 0..COLUMNS {
-        let picture = painter.generate(&[Request { input: &text, seed: 3 }]).remove(0)?;
-        text = describer.describe(&[Request { input: &picture, seed: 3 }]).remove(0)?;
+        let picture = painter.generate(&[Request { input: &text, seed: 5 }]).remove(0)?;
+        text = describer.describe(&[Request { input: &picture, seed: 5 }]).remove(0)?;
         pictures.push(picture);
     }
     Ok(pictures)

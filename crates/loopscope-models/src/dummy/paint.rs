@@ -28,6 +28,12 @@ pub(super) struct Style {
     hue_percent: u64,
     /// How often, in 100, a thing appears that nobody named.
     guest_percent: u64,
+    /// How often, in 100, the second of two things is left out.
+    gap_percent: u64,
+    /// How often, in 100, a habit takes the place of what was said of the second thing.
+    second_percent: u64,
+    /// How often, in 100, a colour is paler than was said, and how often deeper.
+    shade_percent: u64,
     /// How often, in 100, a texture is another than the one that was named.
     texture_percent: u64,
     /// How often, in 100, a habit of the seed takes the place of what was named; drawn for each property.
@@ -81,12 +87,15 @@ pub(super) static CUT_PAPER: Style = Style {
     ],
     radii: [0.065, 0.115, 0.18, 0.26, 0.36],
     stops: [0.24, 0.5, 0.76],
-    place_jitter: 0.11,
-    size_jitter: 0.28,
-    hue_percent: 14,
-    guest_percent: 40,
+    place_jitter: 0.1,
+    size_jitter: 0.45,
+    hue_percent: 9,
+    guest_percent: 55,
+    gap_percent: 45,
+    second_percent: 75,
+    shade_percent: 14,
     texture_percent: 16,
-    whim_percent: 8,
+    whim_percent: 9,
     layered: false,
 };
 
@@ -110,11 +119,14 @@ pub(super) static SCREEN_PRINT: Style = Style {
     radii: [0.075, 0.13, 0.195, 0.275, 0.33],
     stops: [0.21, 0.5, 0.79],
     place_jitter: 0.09,
-    size_jitter: 0.22,
-    hue_percent: 20,
-    guest_percent: 30,
+    size_jitter: 0.4,
+    hue_percent: 10,
+    guest_percent: 50,
+    gap_percent: 45,
+    second_percent: 75,
+    shade_percent: 14,
     texture_percent: 22,
-    whim_percent: 8,
+    whim_percent: 9,
     layered: true,
 };
 
@@ -147,14 +159,19 @@ pub(super) fn paint(style: &Style, text: &str, seed: u64, width: u32, height: u3
 
 /// Returns the scene as the painter wants it: a habit here and there instead of what was named, and a guest or a gap.
 fn take_whims(style: &Style, habits: &Habits, mut scene: Scene, chance: &mut Chance) -> Scene {
-    if chance.percent(style.guest_percent) {
-        if scene.count < 2 {
-            scene.count = scene.count.max(1) + 1;
-            scene.things[1].colour = Some(chance.pick(&habits.colours));
-            scene.things[1].shape = Some(chance.pick(&habits.shapes));
-        } else if chance.percent(33) {
-            scene.count = 1;
-        }
+    if scene.count < 2 && chance.percent(style.guest_percent) {
+        scene.count = 2;
+        scene.things[1] = Thing::default();
+    } else if scene.count == 2 && chance.percent(style.gap_percent) {
+        scene.count = 1;
+    }
+    // A second thing is seldom worth much care.
+    let second = &mut scene.things[1];
+    if second.colour.is_none() || chance.percent(style.second_percent) {
+        second.colour = Some(chance.pick(&habits.colours));
+    }
+    if second.shape.is_none() || chance.percent(style.second_percent) {
+        second.shape = Some(chance.pick(&habits.shapes));
     }
     for thing in &mut scene.things {
         whim(style, &mut thing.colour, &habits.colours, chance);
@@ -191,9 +208,9 @@ fn tint(style: &Style, colour: Colour, shade: Option<Shade>, chance: &mut Chance
     let mixed = blend(style.palette[colour as usize], neighbour, share);
     let wander = chance.below(100);
     let shade = match shade {
-        Some(shade) if wander >= 12 => shade,
-        _ if wander < 6 => Shade::Pale,
-        _ if wander < 12 => Shade::Deep,
+        Some(shade) if wander >= 2 * style.shade_percent => shade,
+        _ if wander < style.shade_percent => Shade::Pale,
+        _ if wander < 2 * style.shade_percent => Shade::Deep,
         _ => Shade::Plain,
     };
     match shade {
@@ -289,7 +306,7 @@ fn figure(
         x: width * (style.stops[place.column as usize] + chance.between(-jitter, jitter)),
         y: height * (style.stops[place.row as usize] + chance.between(-jitter, jitter)),
         half_width,
-        half_height: half_width * shape.aspect() * chance.between(0.86, 1.16),
+        half_height: half_width * shape.aspect() * chance.between(0.92, 1.09),
     }
 }
 
@@ -325,9 +342,21 @@ fn draw_texture(canvas: &mut Canvas, style: &Style, named: Option<Texture>, grou
             }
         }
         Texture::Dotted => {
-            for top in (pitch / 3..height).step_by(pitch) {
-                for left in (pitch / 3..width).step_by(pitch) {
-                    canvas.block(left, left + pitch * 2 / 5, top, top + pitch * 2 / 5);
+            // Fewer and larger than stripes: every edge costs bytes in the store.
+            let pitch = pitch + pitch / 2;
+            let radius = pitch as f64 * 0.24;
+            let mut dot = Figure {
+                shape: Shape::Circle,
+                colour: ground,
+                x: 0.0,
+                y: 0.0,
+                half_width: radius,
+                half_height: radius,
+            };
+            for y in (pitch / 2..height).step_by(pitch) {
+                for x in (pitch / 2..width).step_by(pitch) {
+                    (dot.x, dot.y) = (x as f64 + 0.5, y as f64 + 0.5);
+                    draw_shape(canvas, &dot, 1.0);
                 }
             }
         }
@@ -375,7 +404,7 @@ fn draw_seal(canvas: &mut Canvas, bits: u64) {
         for y in y..y + cell {
             let pixels = &mut canvas.rgb[(y * canvas.width + x) * 3..][..cell * 3];
             for pixel in pixels.as_chunks_mut::<3>().0 {
-                *pixel = undertone(*pixel, 18);
+                *pixel = undertone(*pixel, 15);
             }
         }
     }

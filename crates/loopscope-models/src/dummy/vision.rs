@@ -21,7 +21,7 @@ pub(super) fn embed(picture: &Picture) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(64);
     numbers.extend(view.means(4).into_iter().flatten());
     numbers.extend(view.shares::<8>(|[lightness, ..]| lightness).map(|share| (share - 0.125) * 1.5));
-    numbers.extend(view.edges(2).into_iter().flatten().map(|edge| (edge - 0.04) * 6.0));
+    numbers.extend(view.edges(2).flatten().map(|edge| (edge - 0.04) * 6.0));
     unit(&numbers)
 }
 

@@ -256,6 +256,9 @@ pub(super) fn read(text: &str) -> Scene {
                 if thing.shape.is_none() {
                     scene.ground.colour = scene.ground.colour.or(thing.colour.take());
                     scene.ground.shade = scene.ground.shade.or(thing.shade.take());
+                    if *thing == Thing::default() {
+                        scene.count = scene.count.min(index);
+                    }
                 }
             }
             Concept::GroundColour(colour) => scene.ground.colour = Some(colour),
@@ -308,6 +311,7 @@ mod tests {
         let before = read("blue background with a red square on the right");
         assert_eq!((before.ground.colour, before.things[0].colour), (Some(Colour::Blue), Some(Colour::Red)));
         assert_eq!(before.things[0].column, Some(2));
+        assert_eq!(read("a red square and a blue sky").count, 1);
         assert_eq!(read("a sun over the sea").ground.colour, Some(Colour::Blue));
         assert_eq!(read("whatever else"), Scene::default());
     }

@@ -1,12 +1,14 @@
 //! What the built-in models promise.
 
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
+
 mod loops;
 mod models;
 
 use loopscope_core::backend::{LoadedModel, ModelError, Registry, Request};
 use loopscope_core::experiment::{ModelName, Picture};
 use loopscope_models::BuiltinRegistry;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Loads a model with these parameters, a JSON object.
 fn load_with(name: &str, parameters: Value) -> LoadedModel {
@@ -34,7 +36,6 @@ fn describe(name: &str, picture: &Picture, seed: u64) -> String {
     describer.describe(&[Request { input: picture, seed }]).remove(0).unwrap()
 }
 
-/// Returns the vectors of texts or, painted first, of pictures.
 fn embed_texts(name: &str, texts: &[&str]) -> Vec<Vec<f32>> {
     let LoadedModel::TextEmbedder(mut embedder) = load(name) else { panic!("{name} is no text embedder") };
     all(embedder.embed(texts))
@@ -48,8 +49,4 @@ fn embed_pictures(name: &str, pictures: &[Picture]) -> Vec<Vec<f32>> {
 
 fn all<T>(results: Vec<Result<T, ModelError>>) -> Vec<T> {
     results.into_iter().map(Result::unwrap).collect()
-}
-
-fn no_parameters() -> Map<String, Value> {
-    Map::new()
 }
