@@ -184,18 +184,18 @@ impl NpyValues {
         }
     }
 
-    /// Returns the values at these places.
-    fn gather(&self, places: &[usize]) -> Self {
-        fn pick<T: Clone>(values: &[T], places: &[usize]) -> Vec<T> {
-            places.iter().map(|&place| values[place].clone()).collect()
+    /// Returns the values in another order: the value at each index is the one that lies at `place(index)`.
+    fn reordered(&self, place: impl Fn(usize) -> usize) -> Self {
+        fn pick<T: Clone>(values: &[T], place: impl Fn(usize) -> usize) -> Vec<T> {
+            (0..values.len()).map(|index| values[place(index)].clone()).collect()
         }
         match self {
-            Self::F32(values) => Self::F32(pick(values, places)),
-            Self::F64(values) => Self::F64(pick(values, places)),
-            Self::I64(values) => Self::I64(pick(values, places)),
-            Self::U64(values) => Self::U64(pick(values, places)),
-            Self::Bool(values) => Self::Bool(pick(values, places)),
-            Self::Text(values) => Self::Text(pick(values, places)),
+            Self::F32(values) => Self::F32(pick(values, place)),
+            Self::F64(values) => Self::F64(pick(values, place)),
+            Self::I64(values) => Self::I64(pick(values, place)),
+            Self::U64(values) => Self::U64(pick(values, place)),
+            Self::Bool(values) => Self::Bool(pick(values, place)),
+            Self::Text(values) => Self::Text(pick(values, place)),
         }
     }
 }
@@ -217,8 +217,8 @@ impl NpyArray {
         if !self.fortran_order || self.shape.len() < 2 || self.values.is_empty() {
             return Ok(Self { fortran_order: false, ..self });
         }
-        let places: Vec<usize> = (0..self.values.len()).map(|index| fortran_place(index, &self.shape)).collect();
-        Ok(Self { values: self.values.gather(&places), fortran_order: false, shape: self.shape })
+        let values = self.values.reordered(|index| fortran_place(index, &self.shape));
+        Ok(Self { values, fortran_order: false, shape: self.shape })
     }
 
     fn check(&self) -> Result<(), NpyError> {

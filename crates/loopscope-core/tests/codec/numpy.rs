@@ -72,6 +72,7 @@ fn archives_that_numpy_wrote_are_read_bit_for_bit() {
     assert_eq!(check_folder(&here().join("fixtures")), 5);
 }
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 fn python(mode: &str, folder: &Path) -> bool {
     let Some(python) = std::env::var_os("LOOPSCOPE_PYTHON") else {
         println!("skipped: LOOPSCOPE_PYTHON does not name a Python with NumPy");
