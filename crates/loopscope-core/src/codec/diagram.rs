@@ -18,7 +18,7 @@
 
 use super::npy::{NpyArray, NpyError, NpyValues, read_npy_within, shape_text, write_npy};
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use zip::result::ZipError;
 
 /// The most bytes that the members of an archive may take together, uncompressed.
@@ -102,7 +102,7 @@ pub enum DiagramCodecError {
         name: String,
         /// Why.
         #[source]
-        source: ZipError,
+        source: io::Error,
     },
     /// A member is no array.
     #[error("member {name} is no array of a diagram")]
@@ -128,7 +128,7 @@ pub enum DiagramCodecError {
         got: String,
     },
     /// Bars are numbers.
-    #[error("dgms_{dimension} holds float32 or float64, got {got}")]
+    #[error("dgms_{dimension} holds numbers that are exact as float64, got {got}")]
     Type {
         /// Which diagram, from 0.
         dimension: usize,
@@ -393,14 +393,15 @@ impl<'a> Archive<'a> {
     }
 
     /// Returns the bytes of a member: as many as the directory declares, whose sum is within the limit.
-    fn extract(&mut self, index: usize) -> Result<Vec<u8>, ZipError> {
+    fn extract(&mut self, index: usize) -> io::Result<Vec<u8>> {
         let file = self.zip.by_index(index)?;
         let declared = file.size();
         let mut bytes = Vec::new();
         // One more than declared, so that the checksum at the end is reached and too many bytes are seen.
         file.take(declared.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 != declared {
-            return Err(ZipError::InvalidArchive("another size than the directory declares".into()));
+            let message = format!("the directory declares {declared} bytes, got {}", bytes.len());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         Ok(bytes)
     }

@@ -63,13 +63,21 @@ pub enum NpyError {
         /// After it.
         minor: u8,
     },
-    /// A header longer than the limit or than the bytes.
+    /// A header longer than the limit.
     #[error("the npy header takes {got} bytes, expected at most {max}")]
     HeaderLength {
         /// What the file says.
         got: usize,
-        /// The limit, or the bytes that are there.
+        /// The limit.
         max: usize,
+    },
+    /// A header longer than the bytes.
+    #[error("the npy header takes {expected} bytes, got {got}")]
+    HeaderCut {
+        /// What the file says.
+        expected: usize,
+        /// What is there.
+        got: usize,
     },
     /// A header that is no dictionary of `descr`, `fortran_order` and `shape`.
     #[error("the npy header does not read, expected {expected} at byte {at} of it")]
@@ -95,7 +103,7 @@ pub enum NpyError {
         shape: String,
         /// The type.
         descr: String,
-        /// What the header promises; `u128::MAX` where that is beyond counting.
+        /// What the header promises.
         expected: u128,
         /// What is there.
         got: usize,
@@ -119,7 +127,7 @@ pub enum NpyError {
     Count {
         /// The shape, as Python spells it.
         shape: String,
-        /// Its product; `u128::MAX` where that is beyond counting.
+        /// Its product.
         expected: u128,
         /// The values given.
         got: usize,
@@ -176,18 +184,18 @@ impl NpyValues {
         }
     }
 
-    /// Returns the values at these places.
-    fn gather(&self, places: &[usize]) -> Self {
-        fn pick<T: Clone>(values: &[T], places: &[usize]) -> Vec<T> {
-            places.iter().map(|&place| values[place].clone()).collect()
+    /// Returns the values in another order: the value at each index is the one that lies at `place(index)`.
+    fn reordered(&self, place: impl Fn(usize) -> usize) -> Self {
+        fn pick<T: Clone>(values: &[T], place: impl Fn(usize) -> usize) -> Vec<T> {
+            (0..values.len()).map(|index| values[place(index)].clone()).collect()
         }
         match self {
-            Self::F32(values) => Self::F32(pick(values, places)),
-            Self::F64(values) => Self::F64(pick(values, places)),
-            Self::I64(values) => Self::I64(pick(values, places)),
-            Self::U64(values) => Self::U64(pick(values, places)),
-            Self::Bool(values) => Self::Bool(pick(values, places)),
-            Self::Text(values) => Self::Text(pick(values, places)),
+            Self::F32(values) => Self::F32(pick(values, place)),
+            Self::F64(values) => Self::F64(pick(values, place)),
+            Self::I64(values) => Self::I64(pick(values, place)),
+            Self::U64(values) => Self::U64(pick(values, place)),
+            Self::Bool(values) => Self::Bool(pick(values, place)),
+            Self::Text(values) => Self::Text(pick(values, place)),
         }
     }
 }
@@ -209,19 +217,16 @@ impl NpyArray {
         if !self.fortran_order || self.shape.len() < 2 || self.values.is_empty() {
             return Ok(Self { fortran_order: false, ..self });
         }
-        let places: Vec<usize> = (0..self.values.len()).map(|index| fortran_place(index, &self.shape)).collect();
-        Ok(Self { values: self.values.gather(&places), fortran_order: false, shape: self.shape })
+        let values = self.values.reordered(|index| fortran_place(index, &self.shape));
+        Ok(Self { values, fortran_order: false, shape: self.shape })
     }
 
     fn check(&self) -> Result<(), NpyError> {
-        match count_of(&self.shape) {
-            Some(count) if count == self.values.len() => Ok(()),
-            count => Err(NpyError::Count {
-                shape: shape_text(&self.shape),
-                expected: count.map_or(u128::MAX, |count| count as u128),
-                got: self.values.len(),
-            }),
+        let (expected, got) = (count_of(&self.shape), self.values.len());
+        if expected == got as u128 {
+            return Ok(());
         }
+        Err(NpyError::Count { shape: shape_text(&self.shape), expected, got })
     }
 }
 
@@ -255,11 +260,11 @@ pub(super) fn read_npy_within(bytes: &[u8], bytes_max: usize) -> Result<NpyArray
     let Header { descr, fortran_order, shape } = Parser { text: header, at: 0 }.header()?;
     let element = Element::of(&descr)?;
     let count = count_of(&shape);
-    let expected = count.map_or(u128::MAX, |count| count as u128 * element.bytes as u128);
+    let expected = count.saturating_mul(element.bytes as u128);
     if expected != values.len() as u128 {
         return Err(NpyError::Length { shape: shape_text(&shape), descr, expected, got: values.len() });
     }
-    let in_memory = count.unwrap_or(usize::MAX) as u128 * element.bytes_in_memory() as u128;
+    let in_memory = count.saturating_mul(element.bytes_in_memory() as u128);
     if in_memory > bytes_max as u128 {
         return Err(NpyError::TooLarge { got: in_memory, max: bytes_max });
     }
@@ -280,15 +285,15 @@ fn split_header(bytes: &[u8]) -> Result<(&[u8], &[u8]), NpyError> {
     if length > NPY_HEADER_BYTES_MAX {
         return Err(NpyError::HeaderLength { got: length, max: NPY_HEADER_BYTES_MAX });
     }
-    rest.split_at_checked(length).ok_or(NpyError::HeaderLength { got: length, max: rest.len() })
+    rest.split_at_checked(length).ok_or(NpyError::HeaderCut { expected: length, got: rest.len() })
 }
 
-/// Returns the product of the lengths, when it can be counted.
-fn count_of(shape: &[usize]) -> Option<usize> {
+/// Returns the product of the lengths; one beyond counting is the largest number, which no bytes can match.
+fn count_of(shape: &[usize]) -> u128 {
     if shape.contains(&0) {
-        return Some(0);
+        return 0;
     }
-    shape.iter().try_fold(1_usize, |count, &length| count.checked_mul(length))
+    shape.iter().fold(1, |count: u128, &length| count.saturating_mul(length as u128))
 }
 
 /// Returns a shape as Python spells it, such as `(3, 2)`, `(3,)` and `()`.
@@ -312,29 +317,29 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn header(mut self) -> Result<Header, NpyError> {
         let (mut descr, mut fortran_order, mut shape) = (None, None, None);
-        self.expect(b'{', "{")?;
+        self.expect(b'{', "\"{\"")?;
         while !self.accept(b'}') {
             match self.string()? {
                 b"descr" if descr.is_none() => descr = Some(self.after_colon(Self::descr)?),
                 b"fortran_order" if fortran_order.is_none() => fortran_order = Some(self.after_colon(Self::boolean)?),
                 b"shape" if shape.is_none() => shape = Some(self.after_colon(Self::shape)?),
-                _ => return Err(self.expected("descr, fortran_order and shape, once each")),
+                _ => return Err(self.expected("descr, fortran_order and shape once each")),
             }
             if !self.accept(b',') && self.peek() != Some(b'}') {
-                return Err(self.expected(", or }"));
+                return Err(self.expected("\",\" or \"}\""));
             }
         }
         if self.peek().is_some() {
-            return Err(self.expected("nothing after }"));
+            return Err(self.expected("nothing after \"}\""));
         }
         match (descr, fortran_order, shape) {
             (Some(descr), Some(fortran_order), Some(shape)) => Ok(Header { descr, fortran_order, shape }),
-            _ => Err(self.expected("descr, fortran_order and shape, once each")),
+            _ => Err(self.expected("descr, fortran_order and shape once each")),
         }
     }
 
     fn after_colon<T>(&mut self, value: impl FnOnce(&mut Self) -> Result<T, NpyError>) -> Result<T, NpyError> {
-        self.expect(b':', ":")?;
+        self.expect(b':', "\":\"")?;
         value(self)
     }
 
@@ -359,7 +364,7 @@ impl<'a> Parser<'a> {
     }
 
     fn shape(&mut self) -> Result<Vec<usize>, NpyError> {
-        self.expect(b'(', "(")?;
+        self.expect(b'(', "\"(\"")?;
         let mut shape = Vec::new();
         while !self.accept(b')') {
             shape.push(self.length()?);
@@ -367,7 +372,7 @@ impl<'a> Parser<'a> {
                 return Err(self.expected("at most 64 dimensions"));
             }
             if !self.accept(b',') && (self.peek() != Some(b')') || shape.len() == 1) {
-                return Err(self.expected("a comma"));
+                return Err(self.expected("\",\""));
             }
         }
         Ok(shape)
