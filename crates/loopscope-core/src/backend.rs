@@ -86,13 +86,22 @@ impl ModelError {
 }
 
 /// An input with the seed to use for it; the seed is at least 0.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Request<'a, T: ?Sized> {
     /// What the model is given.
     pub input: &'a T,
     /// The seed of this call, at least 0.
     pub seed: u64,
 }
+
+// Not derived: a reference is copied whatever it refers to.
+impl<T: ?Sized> Clone for Request<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: ?Sized> Copy for Request<'_, T> {}
 
 /// Paints pictures from texts.
 pub trait TextToImage: Send {

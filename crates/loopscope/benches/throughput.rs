@@ -33,9 +33,11 @@ fn folder() -> tempfile::TempDir {
 #[divan::bench(sample_count = 5, sample_size = 1, args = [1, 2])]
 fn end_to_end(bencher: divan::Bencher<'_, '_>, threads: usize) {
     bencher.counter(divan::counter::ItemsCount::new(INVOCATIONS)).with_inputs(folder).bench_values(|folder| {
-        let mut store = Store::open_write(&folder.path().join("bench.sqlite"), &OpenOptions::default()).expect("a store");
+        let mut store =
+            Store::open_write(&folder.path().join("bench.sqlite"), &OpenOptions::default()).expect("a store");
         let given = parse_config(CONFIG, Syntax::Toml).expect("a config");
-        let experiment = create_experiment(&mut store, given, "bench", &SystemClock, &OsEntropy).expect("an experiment");
+        let experiment =
+            create_experiment(&mut store, given, "bench", &SystemClock, &OsEntropy).expect("an experiment");
         let options = EngineOptions { threads, ..EngineOptions::default() };
         let registry = BuiltinRegistry::default();
         let engine = Engine { registry: &registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };

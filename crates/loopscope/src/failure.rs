@@ -77,7 +77,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         return Exit::Usage;
     }
     match store_error(error) {
-        Some(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Exit::Usage,
+        Some(StoreError::NotFound { .. } | StoreError::Ambiguous { .. } | StoreError::Refused { .. }) => Exit::Usage,
         _ => Exit::Failed,
     }
 }

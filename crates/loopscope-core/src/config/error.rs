@@ -89,7 +89,8 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// Returns the error with the file that the text came from.
-    pub(super) fn in_file(mut self, file: &Path) -> Self {
+    #[must_use]
+    pub fn in_file(mut self, file: &Path) -> Self {
         if let Self::Syntax { path, .. } | Self::Invalid { path, .. } = &mut self {
             *path = Some(file.to_owned());
         }

@@ -32,7 +32,7 @@ pub struct GivenConfig {
 
 /// Every key that a config may have, and what is expected there; messages and lists show them in this order.
 pub(super) const KEYS: [(&str, &str); 10] = [
-    ("name", "a string that is not empty"),
+    ("name", "a string that is not empty, and not \"latest\", which means the newest experiment"),
     ("networks", "a list of networks, each a list of model names"),
     ("network", "a list of model names"),
     ("prompts", "a list of strings"),
@@ -52,6 +52,8 @@ const SEED_KEYS: &[&str] = &["seeds", "seed_count", "num_runs"];
 const MAX_LENGTH_MAX: u64 = 1 << 53;
 /// More runs than anyone can wait for; a larger number is a slip that would fill the memory.
 const SEED_COUNT_MAX: u64 = 1_000_000;
+/// The same of networks × prompts × seeds.
+const RUNS_MAX: u64 = 1_000_000;
 
 /// Reads a config from its text.
 ///
@@ -93,15 +95,26 @@ impl<'a> Parser<'a> {
         let max_length = max_length.and_then(|value| self.integer("max_length", value, MAX_LENGTH_MAX));
         let seeds = self.seeds(&misspelt);
         let parameters = self.parameters();
+        let (networks, prompts, seeds) = (networks?, prompts?, seeds?);
+        self.bounded(networks.len(), prompts.len(), seeds.len());
         Some(ExperimentConfig {
             name,
-            networks: networks?,
-            prompts: prompts?,
-            seeds: seeds?,
+            networks,
+            prompts,
+            seeds,
             embedding_models: embedding_models?,
             max_length: max_length?,
             parameters,
         })
+    }
+
+    /// Notes a product of networks, prompts and seeds that would fill the memory with runs.
+    fn bounded(&mut self, networks: usize, prompts: usize, seeds: usize) {
+        let runs = (networks as u64).saturating_mul(prompts as u64).saturating_mul(seeds as u64);
+        if runs > RUNS_MAX {
+            let expected = format!("at most {RUNS_MAX} runs (networks × prompts × seeds)");
+            self.problems.unexpected("seeds", &expected, &Value::from(runs));
+        }
     }
 
     /// Notes the keys that no config has, and returns those that they were probably meant to be.
@@ -141,7 +154,7 @@ impl<'a> Parser<'a> {
     fn name(&mut self) -> Option<String> {
         let value = self.document.get("name")?;
         match value.as_str() {
-            Some(name) if !name.is_empty() => Some(name.to_owned()),
+            Some(name) if !name.is_empty() && name != "latest" => Some(name.to_owned()),
             _ => {
                 self.problems.unexpected("name", expected("name"), value);
                 None

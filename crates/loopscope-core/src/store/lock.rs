@@ -1,11 +1,13 @@
 //! One engine at a time on an experiment.
 //!
 //! The lock is the operating system's, on a file beside the database, and the kernel frees it when the process dies,
-//! however it dies. The file holds the owner's process id for the message that a second engine gets; it stays behind,
-//! empty of meaning, because removing it would race with the next owner.
+//! however it dies. The file holds the owner's process id for the message that a second engine gets. The owner removes
+//! it at the end; whoever has locked a file looks whether it is still the one that the path names, so that two
+//! processes never hold locks on two files of one name. A file that a killed process left is taken over.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,7 +21,9 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(5);
 /// Held while an engine works on an experiment; dropping it frees the lock.
 #[derive(Debug)]
 pub struct ExperimentLock {
-    file: File,
+    /// Locked for as long as it is open.
+    _file: File,
+    path: PathBuf,
 }
 
 impl ExperimentLock {
@@ -31,31 +35,32 @@ impl ExperimentLock {
     pub fn take(database: &Path, experiment: ExperimentId) -> Result<Self, StoreError> {
         let path = lock_path(database, experiment);
         let failed = |doing, source| StoreError::Io { doing, path: path.clone(), source };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|source| failed("opening the lock", source))?;
-        match try_for_a_moment(&file) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Who holds it is a courtesy: the refusal stands without it.
-                let read = file.read_to_string(&mut holder);
-                let holder = if read.is_ok() && !holder.trim().is_empty() { holder.trim() } else { "unknown" };
-                return Err(StoreError::Locked { experiment: experiment.short(), holder: holder.to_owned() });
+        loop {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let mut file = options.open(&path).map_err(|source| failed("opening the lock", source))?;
+            match try_for_a_moment(&file) {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    // Who holds it is a courtesy: the refusal stands without it.
+                    let read = file.read_to_string(&mut holder);
+                    let holder = if read.is_ok() && !holder.trim().is_empty() { holder.trim() } else { "unknown" };
+                    return Err(StoreError::Locked { experiment: experiment.short(), holder: holder.to_owned() });
+                }
+                Err(TryLockError::Error(source)) => return Err(failed("locking", source)),
             }
-            Err(TryLockError::Error(source)) => return Err(failed("locking", source)),
+            if !is_named(&file, &path) {
+                continue; // Its last owner removed it between our opening and our locking.
+            }
+            let mut note_owner = || -> std::io::Result<()> {
+                file.set_len(0)?;
+                file.rewind()?;
+                write!(file, "{}", std::process::id())
+            };
+            note_owner().map_err(|source| failed("writing the lock", source))?;
+            return Ok(Self { _file: file, path });
         }
-        let mut note_owner = || -> std::io::Result<()> {
-            file.set_len(0)?;
-            file.rewind()?;
-            write!(file, "{}", std::process::id())
-        };
-        note_owner().map_err(|source| failed("writing the lock", source))?;
-        Ok(Self { file })
     }
 
     /// Returns the process that holds an experiment, if any does.
@@ -75,8 +80,16 @@ impl ExperimentLock {
 
 impl Drop for ExperimentLock {
     fn drop(&mut self) {
-        // An empty file names nobody; a pid that stays in it is stale, and never read while the lock is free.
-        self.file.set_len(0).ok();
+        // Still locked here, so that nobody else can have made it theirs. A file that stays is taken over by the next.
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Returns whether `path` still names the open `file`.
+fn is_named(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
     }
 }
 
@@ -94,7 +107,7 @@ fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
 /// Returns where the lock of an experiment lies: beside the database, named by both.
 fn lock_path(database: &Path, experiment: ExperimentId) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
-    name.push(format!(".{}.lock", experiment.short()));
+    name.push(format!(".{experiment}.lock"));
     PathBuf::from(name)
 }
 
@@ -118,5 +131,30 @@ mod tests {
         drop(first);
         assert_eq!(ExperimentLock::holder(&database, id), None);
         ExperimentLock::take(&database, id).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a freed lock leaves no file");
+    }
+
+    #[test]
+    fn many_threads_never_hold_one_lock_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.sqlite");
+        let id = ExperimentId::from_bytes([7; 16]);
+        let (held, taken) = (std::sync::atomic::AtomicBool::new(false), std::sync::atomic::AtomicU64::new(0));
+        let order = std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        if let Ok(lock) = ExperimentLock::take(&database, id) {
+                            assert!(!held.swap(true, order), "two held it at once");
+                            taken.fetch_add(1, order);
+                            held.store(false, order);
+                            drop(lock);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(taken.load(order) >= 50);
     }
 }

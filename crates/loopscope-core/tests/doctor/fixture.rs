@@ -69,7 +69,12 @@ pub(crate) fn diagram(points: usize) -> Diagram {
     let finite = points.saturating_sub(1) as f64;
     let entropy = if finite > 1.0 { finite.ln() } else { 0.0 };
     let metadata = [("metric".to_owned(), Scalar::Text("euclidean".to_owned()))];
-    Diagram { dgms: vec![bars, vec![]], entropy: Some(vec![entropy, 0.0]), metadata: BTreeMap::from(metadata) }
+    Diagram {
+        dgms: vec![bars, vec![]],
+        entropy: Some(vec![entropy, 0.0]),
+        metadata: BTreeMap::from(metadata),
+        gens: BTreeMap::new(),
+    }
 }
 
 fn version(name: &str, kind: ModelKind, number: u8) -> ModelVersion {

@@ -38,7 +38,7 @@ pub(super) fn execute(command: ExperimentCommand, global: &Global, talk: &Talk) 
 fn run(file: &Path, name: Option<String>, engine: &EngineArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let mut given = read_config(file)?;
-    check_config(&given.config, &BuiltinRegistry::default())?;
+    check_config(&given.config, &BuiltinRegistry::default()).map_err(|error| error.in_file(file))?;
     if name.is_some() {
         given.config.name = name;
     }

@@ -84,8 +84,14 @@ fn what_is_not_there_or_not_clear() {
     insta::assert_snapshot!("unknown_command", place.complaint(&["experimant", "list"]));
     insta::assert_snapshot!("delete_without_a_yes", place.complaint(&["experiment", "delete", "circles"]));
     insta::assert_snapshot!("extend_by_nothing", place.complaint(&["experiment", "extend", "circles"]));
-    insta::assert_snapshot!("extend_shrinks", place.complaint(&["experiment", "extend", "circles", "--max-length", "1"]));
-    insta::assert_snapshot!("extend_twice", place.complaint(&["experiment", "extend", "circles", "--embedding-model", "DummyText"]));
+    insta::assert_snapshot!(
+        "extend_shrinks",
+        place.complaint(&["experiment", "extend", "circles", "--max-length", "1"])
+    );
+    insta::assert_snapshot!(
+        "extend_twice",
+        place.complaint(&["experiment", "extend", "circles", "--embedding-model", "DummyText"])
+    );
     place.ok(&["backup", "copy.sqlite"]);
     insta::assert_snapshot!("backup_exists", place.complaint(&["backup", "copy.sqlite"]));
 }

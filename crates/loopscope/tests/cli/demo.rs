@@ -6,7 +6,9 @@ use crate::support::Place;
 fn the_demo_makes_whole_experiments_that_doctor_finds_nothing_wrong_with() {
     let place = Place::new();
     let told = place.ok(&["demo"]);
-    for word in ["full length", "in a cycle of", "most visited", "clusters of", "filmstrips", "next:", "loopscope doctor"] {
+    for word in
+        ["full length", "in a cycle of", "most visited", "clusters of", "filmstrips", "next:", "loopscope doctor"]
+    {
         assert!(told.contains(word), "{word} is missing from\n{told}");
     }
     let strips = std::fs::read_dir(place.folder.path())

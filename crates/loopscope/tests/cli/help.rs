@@ -25,9 +25,20 @@ fn completions_and_manual_pages_are_made() {
 fn every_command_is_in_the_readme_or_the_changelog() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let pages = ["README.md", "CHANGELOG.md"].map(|page| std::fs::read_to_string(root.join(page)).unwrap()).concat();
-    for command in
-        ["demo", "config", "experiment", "run", "model", "doctor", "backup", "migrate", "completions", "man", "extend", "resume"]
-    {
+    for command in [
+        "demo",
+        "config",
+        "experiment",
+        "run",
+        "model",
+        "doctor",
+        "backup",
+        "migrate",
+        "completions",
+        "man",
+        "extend",
+        "resume",
+    ] {
         assert!(pages.contains(command), "{command} is in neither page");
     }
     let map = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
@@ -52,8 +63,17 @@ fn every_reference_key_exists() {
             } else if path.extension().is_some_and(|end| end == "rs") {
                 let text = std::fs::read_to_string(&path).unwrap();
                 for line in text.lines().filter(|line| line.contains("Reference: `")) {
-                    for key in line.split('`').skip(1).step_by(2).filter(|key| key.ends_with(|letter: char| letter.is_ascii_digit())) {
-                        assert!(references.contains(&format!("`{key}`")), "{key} of {} is not in REFERENCES.md", path.display());
+                    for key in line
+                        .split('`')
+                        .skip(1)
+                        .step_by(2)
+                        .filter(|key| key.ends_with(|letter: char| letter.is_ascii_digit()))
+                    {
+                        assert!(
+                            references.contains(&format!("`{key}`")),
+                            "{key} of {} is not in REFERENCES.md",
+                            path.display()
+                        );
                         seen += 1;
                     }
                 }

@@ -38,7 +38,9 @@ fn setting(name: &str, otherwise: u64) -> u64 {
 
 /// Rows that an earlier reading saw must be there for ever: what is committed is never lost.
 fn rows(database: &Path) -> u64 {
-    let Ok(sql) = rusqlite::Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY) else { return 0 };
+    let Ok(sql) = rusqlite::Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return 0;
+    };
     let sum = "SELECT (SELECT count(*) FROM invocation) + (SELECT count(*) FROM embedding) + (SELECT count(*) FROM persistence_diagram)";
     sql.query_row(sum, [], |row| row.get::<_, i64>(0)).unwrap_or(0).unsigned_abs()
 }
@@ -64,8 +66,11 @@ fn killing_at_random_moments_and_resuming_gives_an_undisturbed_store() {
         let mut kills_here = 0;
         loop {
             let has_experiment = database.exists() && rows_of_experiment(&database) > 0;
-            let arguments: &[&str] =
-                if has_experiment { &["experiment", "resume", "latest", "--quiet"] } else { &["experiment", "run", config, "--quiet"] };
+            let arguments: &[&str] = if has_experiment {
+                &["experiment", "resume", "latest", "--quiet"]
+            } else {
+                &["experiment", "run", config, "--quiet"]
+            };
             let mut child = place.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
             // Mostly short, so that a store is killed many times before it is done.
             std::thread::sleep(Duration::from_millis(chance.below(undisturbed_ms / 4 + 12)));
@@ -79,7 +84,12 @@ fn killing_at_random_moments_and_resuming_gives_an_undisturbed_store() {
             if output.status.success() {
                 break;
             }
-            assert_eq!(output.status.code(), None, "not killed, and failed: {}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                None,
+                "not killed, and failed: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             kills += 1;
             kills_here += 1;
             in_store += u64::from(seen > 0);
@@ -87,7 +97,9 @@ fn killing_at_random_moments_and_resuming_gives_an_undisturbed_store() {
         assert_eq!(content(&database), expected, "after {kills_here} kills (store {stores})");
         place.ok(&["doctor", "--strict"]);
     }
-    println!("kills: {kills}, of them {in_store} with rows already committed, in {stores} stores; lost 0, double 0, half 0");
+    println!(
+        "kills: {kills}, of them {in_store} with rows already committed, in {stores} stores; lost 0, double 0, half 0"
+    );
     assert!(in_store > 0, "every kill came before the first row: the test tests nothing");
 }
 

@@ -72,7 +72,8 @@ fn reading_leaves_the_folder_as_it_was() {
         place.ok(command);
     }
     let after = listing();
-    let names = |files: &[(std::ffi::OsString, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names =
+        |files: &[(std::ffi::OsString, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&after), names(&before));
     assert!(after == before, "a reading command changed a file");
 }
@@ -91,7 +92,8 @@ fn events_are_json_lines() {
 
 #[test]
 fn the_same_seeds_give_the_same_content_with_any_number_of_threads() {
-    let config = CONFIG.replace("\"num_runs\": 2", "\"seeds\": [0, 5, 5]").replace("\"max_length\": 6", "\"max_length\": 60");
+    let config =
+        CONFIG.replace("\"num_runs\": 2", "\"seeds\": [0, 5, 5]").replace("\"max_length\": 6", "\"max_length\": 60");
     let contents = ["1", "2", "5"].map(|threads| {
         let place = Place::new();
         place.write("seeds.json", &config);
@@ -100,7 +102,8 @@ fn the_same_seeds_give_the_same_content_with_any_number_of_threads() {
     });
     assert_eq!(contents[0], contents[1]);
     assert_eq!(contents[0], contents[2]);
-    let twins: Vec<_> = contents[0].iter().filter(|(key, _)| key.2 == 5 && key.1.is_empty()).map(|(_, run)| run).collect();
+    let twins: Vec<_> =
+        contents[0].iter().filter(|(key, _)| key.2 == 5 && key.1.is_empty()).map(|(_, run)| run).collect();
     assert_eq!(twins.len(), 2);
     assert_eq!(twins[0], twins[1], "a seed given twice is two equal runs");
 }

@@ -28,7 +28,10 @@ fn an_interrupt_saves_everything_and_prints_the_resume_command() {
     let ended = ended(child.wait_with_output().unwrap());
     assert_eq!(ended.code, 130, "{}", ended.stderr);
     assert!(ended.stderr.contains("resume: loopscope experiment resume "), "{}", ended.stderr);
-    assert!(!place.path("loopscope.sqlite-wal").exists(), "the log was carried over, so that the file can be copied alone");
+    assert!(
+        !place.path("loopscope.sqlite-wal").exists(),
+        "the log was carried over, so that the file can be copied alone"
+    );
     let saved = rows(&database);
     assert!(saved > 0);
     let doctor = place.run(&["doctor"]);
@@ -40,6 +43,8 @@ fn an_interrupt_saves_everything_and_prints_the_resume_command() {
 }
 
 fn rows(database: &std::path::Path) -> u64 {
-    let Ok(sql) = rusqlite::Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY) else { return 0 };
+    let Ok(sql) = rusqlite::Connection::open_with_flags(database, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY) else {
+        return 0;
+    };
     sql.query_row("SELECT count(*) FROM invocation", [], |row| row.get::<_, i64>(0)).unwrap_or(0).unsigned_abs()
 }

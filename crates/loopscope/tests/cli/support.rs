@@ -90,7 +90,8 @@ pub(crate) type Key = (String, String, i64, u64);
 pub(crate) fn content(path: &Path) -> BTreeMap<Key, RunContent> {
     let sql = rusqlite::Connection::open(path).unwrap();
     let mut all: BTreeMap<Key, RunContent> = BTreeMap::new();
-    let key = |row: &rusqlite::Row<'_>| Ok::<Key, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    let key =
+        |row: &rusqlite::Row<'_>| Ok::<Key, rusqlite::Error>((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     let mut runs = sql.prepare("SELECT network, initial_prompt, seed, run_number FROM run").unwrap();
     for row in runs.query_map([], key).unwrap() {
         assert!(all.insert(row.unwrap(), RunContent::default()).is_none(), "a run is there twice");
