@@ -67,12 +67,13 @@ pub fn examine(
     let connection = store.connection();
     let failed = |source| StoreError::Sqlite { doing: "reading", path: path.to_owned(), source };
     prepare(connection).map_err(failed)?;
-    // The migrations count up by one, and `open_read` refuses every version but the last.
     let version = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    let mut ledger = Ledger::new(version, found);
-    if let Some(id) = options.experiment {
-        refuse_unknown(connection, id)?;
+    if let Some(id) = options.experiment
+        && is_unknown(connection, id)
+    {
+        return Err(StoreError::NotFound { noun: "experiment", typed: id.to_string(), nearest: None });
     }
+    let mut ledger = Ledger::new(version, found);
     file::check_integrity(connection, &mut ledger);
     let differing = file::check_schema(connection, &mut ledger);
     file::check_foreign_keys(connection, &mut ledger, options.experiment);
@@ -91,15 +92,12 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN")
 }
 
-fn refuse_unknown(connection: &Connection, id: ExperimentId) -> Result<(), StoreError> {
+/// Returns whether there is no such experiment; a table that does not read is a finding of the checks below.
+fn is_unknown(connection: &Connection, id: ExperimentId) -> bool {
     let exists = connection
         .prepare("SELECT 1 FROM experiment WHERE id = ?1")
         .and_then(|mut statement| statement.exists([id.as_bytes()]));
-    match exists {
-        Ok(false) => Err(StoreError::NotFound { noun: "experiment", typed: id.to_string(), nearest: None }),
-        // A table that does not read is a finding of the checks below.
-        Ok(true) | Err(_) => Ok(()),
-    }
+    matches!(exists, Ok(false))
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {

@@ -55,3 +55,19 @@ fn no_mutation_makes_it_panic_or_write() {
         assert_eq!(std::fs::read(&database.path).unwrap(), bytes, "round {round}: the doctor wrote to the file");
     }
 }
+
+#[test]
+fn an_index_that_disagrees_with_its_table_is_found() {
+    let database = Database::new(SHORT);
+    // A table whose index was made while half its rows were out of sight.
+    database.alter(
+        "DROP INDEX failure_by_experiment; CREATE INDEX failure_by_experiment ON failure (experiment_id) WHERE attempt > 9; \
+         INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'run', 'Writer #1', 1, 'busy', 1); \
+         PRAGMA writable_schema = ON; \
+         UPDATE sqlite_schema SET sql = 'CREATE INDEX failure_by_experiment ON failure (experiment_id)' \
+         WHERE name = 'failure_by_experiment'",
+    );
+    let (_, findings) = examine_path(&database.path, &DoctorOptions::default());
+    let message = findings.iter().find(|finding| finding.kind == FindingKind::Integrity).unwrap();
+    assert!(message.defect.contains("index failure_by_experiment"), "{message:?}");
+}

@@ -1,16 +1,16 @@
-//! Diagrams that are not those of their vectors. These wait for a codec that gives back what it was given.
+//! Diagrams that are not those of their vectors. Without a codec for diagrams these do nothing.
 
-use loopscope_core::codec::{Bar, Diagram, encode_diagram};
+use loopscope_core::codec::{Bar, Diagram, decode_diagram, encode_diagram};
 use loopscope_core::doctor::FindingKind::{self, *};
 use loopscope_core::doctor::Severity;
 use loopscope_core::experiment::Origin;
 use rusqlite::Connection;
 
-use crate::fixture::{Database, LONG, Shape, diagram, diagrams_round_trip, finds, plants};
+use crate::fixture::{Database, LONG, Shape, diagram, finds, has_diagram_codec, plants};
 
 #[test]
 fn spoilt_trajectories_make_their_diagrams_wrong() {
-    if !diagrams_round_trip() {
+    if !has_diagram_codec() {
         return;
     }
     let planted = [
@@ -35,7 +35,9 @@ fn check(shape: Shape, change: impl Fn(&mut Diagram), severity: Severity, kind: 
     let database = Database::new(shape);
     let mut changed = diagram(3);
     change(&mut changed);
-    let bytes = encode_diagram(&changed).unwrap();
+    // A codec may refuse to write what is no diagram at all; then none of ours can be in a store.
+    let Ok(bytes) = encode_diagram(&changed) else { return };
+    let kind = if decode_diagram(&bytes).is_err() { DiagramUnreadable } else { kind };
     let connection = Connection::open(&database.path).unwrap();
     connection.execute("UPDATE persistence_diagram SET diagram_data = ?1", [bytes]).unwrap();
     drop(connection);
@@ -44,7 +46,7 @@ fn check(shape: Shape, change: impl Fn(&mut Diagram), severity: Severity, kind: 
 
 #[test]
 fn diagrams_that_no_computation_gives_are_found() {
-    if !diagrams_round_trip() {
+    if !has_diagram_codec() {
         return;
     }
     let infinite = Bar { birth: 0.0, death: f64::INFINITY };

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use loopscope_core::codec::{Bar, Diagram, Scalar, decode_diagram, encode_diagram, encode_image};
+use loopscope_core::codec::{Bar, Diagram, Scalar, encode_diagram, encode_image};
 use loopscope_core::doctor::{Diagnosis, DoctorOptions, Finding, FindingKind, Severity, examine};
 use loopscope_core::experiment::{
     ClusteringResult, ClusteringResultId, Determinism, Embedding, EmbeddingCluster, EmbeddingClusterId, EmbeddingId,
@@ -22,7 +22,7 @@ const WRITER: &str = "Writer";
 pub(crate) const READER: &str = "Reader";
 
 /// What a database holds.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
     pub(crate) max_length: u64,
     pub(crate) origin: Origin,
@@ -57,9 +57,9 @@ fn options() -> OpenOptions {
     OpenOptions { free_bytes_min: 0, ..OpenOptions::default() }
 }
 
-/// Whether diagrams come back from their codec as they went in.
-pub(crate) fn diagrams_round_trip() -> bool {
-    encode_diagram(&diagram(3)).is_ok_and(|bytes| decode_diagram(&bytes).is_ok_and(|back| back == diagram(3)))
+/// Whether there is a codec for diagrams: until there is, no row of them can be made.
+pub(crate) fn has_diagram_codec() -> bool {
+    encode_diagram(&diagram(3)).is_ok_and(|bytes| !bytes.is_empty())
 }
 
 /// A diagram of so many points, one unit apart.
@@ -180,8 +180,18 @@ fn clustering() -> ClusteringResult {
 }
 
 impl Database {
-    /// Makes a complete experiment of two runs, with a clustering.
+    /// Makes a complete experiment of two runs, with a clustering; once for each shape, and then a copy.
     pub(crate) fn new(shape: Shape) -> Self {
+        static MADE: Mutex<BTreeMap<String, Vec<u8>>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = made.entry(format!("{shape:?}")).or_insert_with(|| std::fs::read(&Self::make(shape).path).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        std::fs::write(&path, bytes).unwrap();
+        Self { _folder: folder, path }
+    }
+
+    fn make(shape: Shape) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         let mut store = Store::open_write(&path, &options()).unwrap();
@@ -216,7 +226,9 @@ impl Database {
     pub(crate) fn spoil(&self, sql: &str) {
         let schema = self.loosen();
         let connection = Connection::open(&self.path).unwrap();
-        connection.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
+        connection
+            .execute_batch("PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
+            .unwrap();
         let trigger: String = connection
             .query_row("SELECT sql FROM sqlite_schema WHERE name = 'embedding_modality'", [], |row| row.get(0))
             .unwrap();
@@ -252,7 +264,7 @@ impl Database {
 
     fn set_schema(&self, schema: &[(String, String)]) {
         let connection = Connection::open(&self.path).unwrap();
-        connection.execute_batch("PRAGMA writable_schema = ON").unwrap();
+        connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA writable_schema = ON").unwrap();
         for (name, sql) in schema {
             connection
                 .execute("UPDATE sqlite_schema SET sql = ?2 WHERE type = 'table' AND name = ?1", [name, sql])

@@ -3,7 +3,7 @@
 use loopscope_core::doctor::FindingKind::*;
 use loopscope_core::doctor::Severity;
 
-use crate::fixture::{Database, LONG, SHORT, Shape, diagrams_round_trip, plants};
+use crate::fixture::{Database, LONG, SHORT, Shape, has_diagram_codec, plants};
 
 /// Without the mark an experiment may lack anything.
 const UNMARKED: &str = "UPDATE experiment SET completed_at = NULL;";
@@ -70,7 +70,7 @@ fn a_run_whose_state_came_back_is_complete() {
 
 #[test]
 fn missing_diagrams_of_whole_runs_are_found_beside_those_that_are_there() {
-    if !diagrams_round_trip() {
+    if !has_diagram_codec() {
         return;
     }
     let sql = format!("{UNMARKED} DELETE FROM persistence_diagram WHERE run_id = $RUN1");
