@@ -39,7 +39,7 @@ fn end_to_end(bencher: divan::Bencher<'_, '_>, threads: usize) {
         let experiment =
             create_experiment(&mut store, given, "bench", &SystemClock, &OsEntropy).expect("an experiment");
         let options = EngineOptions { threads, ..EngineOptions::default() };
-        let registry = BuiltinRegistry::default();
+        let registry = BuiltinRegistry;
         let engine = Engine { registry: &registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };
         let outcome = engine.work(store, experiment.id, &AtomicBool::new(false), &mut |_| {}).expect("work");
         assert_eq!(outcome, Outcome::Completed);

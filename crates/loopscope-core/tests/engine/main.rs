@@ -1,5 +1,7 @@
 //! The engine against a slow and obvious one, and against models that fail.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod failures;
 mod resume;
 mod support;

@@ -12,8 +12,7 @@ pub(super) fn execute(command: &ConfigCommand, global: &Global) -> anyhow::Resul
     match command {
         ConfigCommand::Check { file } => {
             let given = read_config(file)?;
-            let models =
-                check_config(&given.config, &BuiltinRegistry::default()).map_err(|error| error.in_file(file))?;
+            let models = check_config(&given.config, &BuiltinRegistry).map_err(|error| error.in_file(file))?;
             let plan = plan_summary(&given.config, &models);
             if global.json {
                 print_json(&plan)?;

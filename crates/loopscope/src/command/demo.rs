@@ -22,7 +22,7 @@ pub(crate) const DEMO_CONFIG: &str = include_str!("../../../../examples/demo.tom
 pub(super) fn demo(global: &Global, engine: &EngineArgs, talk: &Talk) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let given = parse_config(DEMO_CONFIG, Syntax::Toml)?;
-    check_config(&given.config, &BuiltinRegistry::default())?;
+    check_config(&given.config, &BuiltinRegistry)?;
     talk.say("four networks of dummy models: small programs that paint what words say and say what they see");
     let mut store = Store::open_write(&global.db, &global.open_options())?;
     let experiment = create_experiment(&mut store, given, "demo", &SystemClock, &OsEntropy)?;

@@ -38,7 +38,7 @@ pub(super) fn execute(command: ExperimentCommand, global: &Global, talk: &Talk) 
 fn run(file: &Path, name: Option<String>, engine: &EngineArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let mut given = read_config(file)?;
-    check_config(&given.config, &BuiltinRegistry::default()).map_err(|error| error.in_file(file))?;
+    check_config(&given.config, &BuiltinRegistry).map_err(|error| error.in_file(file))?;
     if name.is_some() {
         given.config.name = name;
     }
@@ -75,7 +75,7 @@ fn extend(
         config.embedding_models.push(model.clone());
     }
     if !extension.embedding_models.is_empty() && !has_duplicates(&config.embedding_models) {
-        check_config(&config, &BuiltinRegistry::default())?;
+        check_config(&config, &BuiltinRegistry)?;
     }
     let extended = store.extend(id, extension, &SystemClock, &OsEntropy)?;
     drop(lock);

@@ -12,7 +12,7 @@ use crate::failure::{Exit, UsageError};
 use crate::report::{Table, bytes, duration, one_line, print, print_json};
 
 pub(super) fn execute(command: &ModelCommand, global: &Global) -> anyhow::Result<Exit> {
-    let registry = BuiltinRegistry::default();
+    let registry = BuiltinRegistry;
     match command {
         ModelCommand::List { kind } => list(&registry, *kind, global),
         ModelCommand::Test { name } => test(&registry, name, global),

@@ -39,7 +39,7 @@ pub(crate) fn work(
 ) -> anyhow::Result<Outcome> {
     let stop = stop_on_signal()?;
     let options = engine_options(arguments);
-    let registry = BuiltinRegistry::default();
+    let registry = BuiltinRegistry;
     let engine = Engine { registry: &registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };
     let mut reporter = Reporter::new(talk, global.json);
     engine
