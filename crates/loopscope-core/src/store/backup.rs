@@ -61,9 +61,18 @@ pub(super) fn before_migration(
     clock: &dyn Clock,
 ) -> std::io::Result<PathBuf> {
     let target = with_suffix(path, &format!(".v{version}-backup-{}", clock.now().micros()));
-    copy_pages(connection, &target, &mut |_, _| {}).map_err(std::io::Error::other)?;
-    std::fs::File::open(&target)?.sync_all()?;
-    Ok(target)
+    let copy = || {
+        copy_pages(connection, &target, &mut |_, _| {}).map_err(std::io::Error::other)?;
+        std::fs::File::open(&target)?.sync_all()
+    };
+    match copy() {
+        Ok(()) => Ok(target),
+        Err(error) => {
+            // Half a copy under this name would pass for a backup. The first error is the one to tell.
+            std::fs::remove_file(&target).ok();
+            Err(error)
+        }
+    }
 }
 
 /// Gives the whole copy its name. A link, because it refuses a file that appeared meanwhile, which is not ours to
@@ -105,4 +114,29 @@ fn copy_pages(source: &Connection, target: &Path, progress: &mut dyn FnMut(u64, 
     // The copy is a file alone: no log beside it.
     copy.pragma_update_and_check(None, "journal_mode", "DELETE", |_| Ok(()))?;
     copy.close().map_err(|(_, error)| error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::SystemClock;
+
+    #[test]
+    fn a_backup_before_a_migration_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        drop(Store::open_write(&path, &OpenOptions::default()).unwrap());
+        let names = || std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+        let copy = before_migration(&Connection::open(&path).unwrap(), &path, 1, &SystemClock).unwrap();
+        Store::open_read(&copy, &OpenOptions::default()).unwrap();
+        std::fs::remove_file(copy).unwrap();
+
+        // A file that ends before its last page: the copy fails half way.
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        before_migration(&connection, &path, 1, &SystemClock).unwrap_err();
+        drop(connection);
+        assert_eq!(names(), [path]);
+    }
 }

@@ -32,9 +32,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError`]; then everything is still there.
+    /// [`StoreError`], also when there is no such experiment; then everything is still there.
     pub fn delete_experiment(&mut self, id: ExperimentId) -> Result<Deleted, StoreError> {
         self.transact("deleting from", |transaction| {
+            self.experiment_is_there(id)?;
             let mut deleted = Deleted { clusterings: delete_clusterings(transaction, id)?, ..Deleted::default() };
             transaction.execute_batch("CREATE TEMP TABLE gone_image (hash BLOB PRIMARY KEY)")?;
             let runs: Vec<[u8; 16]> = transaction
@@ -54,7 +55,15 @@ impl Store {
         })
     }
 
-    /// Counts the clusterings that would go with an experiment.
+    fn experiment_is_there(&self, id: ExperimentId) -> Result<(), StoreError> {
+        // Not read whole: an experiment whose row does not read can still be deleted.
+        match self.collect("SELECT 1 FROM experiment WHERE id = ?1", params![id.as_bytes()], |_| Ok(()))?.pop() {
+            Some(()) => Ok(()),
+            None => Err(StoreError::NotFound { noun: "experiment", typed: id.to_string(), nearest: None }),
+        }
+    }
+
+    /// Names the clusterings that would go with an experiment.
     ///
     /// # Errors
     ///
@@ -67,7 +76,7 @@ impl Store {
 fn delete_clusterings(transaction: &Transaction<'_>, id: ExperimentId) -> Result<u64, WriteFailure> {
     let sql = "DELETE FROM clustering_result WHERE id IN (SELECT k.clustering_result_id FROM run r \
                JOIN invocation i ON i.run_id = r.id JOIN embedding e ON e.invocation_id = i.id \
-               JOIN embedding_cluster k ON k.embedding_id = e.id WHERE r.experiment_id = ?1)";
+               JOIN embedding_cluster k ON k.embedding_id = e.id OR k.medoid_embedding_id = e.id WHERE r.experiment_id = ?1)";
     Ok(transaction.execute(sql, params![id.as_bytes()])? as u64)
 }
 

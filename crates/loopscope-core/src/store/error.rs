@@ -129,13 +129,15 @@ pub enum StoreError {
         nearest: Option<String>,
     },
     /// Several objects have ids that fit what was typed.
-    #[error("\"{typed}\" fits {} {noun}s: {}", .matches.len(), .matches.join(", "))]
+    #[error("\"{typed}\" fits {count} {noun}s: {}{}", .matches.join(", "), more(.matches, .count))]
     Ambiguous {
         /// `experiment`, `run`, ….
         noun: &'static str,
         /// What was typed.
         typed: String,
-        /// The ids.
+        /// How many.
+        count: usize,
+        /// The short ids of the first of them.
         matches: Vec<String>,
     },
     /// A stored value that this program's own checks refuse.
@@ -205,4 +207,8 @@ pub enum StoreError {
 
 fn hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"))
+}
+
+fn more(matches: &[String], count: &usize) -> &'static str {
+    if matches.len() < *count { ", …" } else { "" }
 }

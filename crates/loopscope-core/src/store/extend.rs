@@ -4,13 +4,16 @@
 //! which would describe a trajectory that is no longer the whole one: they are deleted, counted, and computed anew.
 //! `docs/design/extend.md` says why this is an exception to "nothing is updated".
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use rusqlite::params;
 
 use super::write::{insert_run, json_column};
-use super::{Store, StoreError};
-use crate::experiment::{Clock, Entropy, ExperimentId, ModelName, OutputType, Run, RunId, RunKey, Seed};
+use super::{RunProgress, Store, StoreError};
+use crate::experiment::{
+    Clock, Entropy, Experiment, ExperimentConfig, ExperimentId, ModelName, OutputType, Run, RunId, RunKey, Seed,
+};
 
 /// What to add.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Refused`] when nothing is added, an embedding model is there already, or the length shrinks;
+    /// [`StoreError::Refused`] when nothing changes, an embedding model is there already, or the length shrinks;
     /// [`StoreError`] when the store fails. Then everything is as it was.
     pub fn extend(
         &mut self,
@@ -50,40 +53,12 @@ impl Store {
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Extended, StoreError> {
-        let experiment = self.experiment(id)?;
-        let refused = |message: String| StoreError::Refused { message };
-        if *extension == Extension::default() {
-            return Err(refused(
-                "nothing to extend by; give --prompt, --seed, --embedding-model or --max-length".to_owned(),
-            ));
-        }
-        let mut config = experiment.config.clone();
-        for model in &extension.embedding_models {
-            if config.embedding_models.contains(model) {
-                let message = format!("experiment \"{}\" has embedding model {model} already", experiment.name);
-                return Err(refused(message));
-            }
-            config.embedding_models.push(model.clone());
-        }
-        extension.prompts.iter().for_each(|prompt| config.prompts.push(prompt.clone()));
-        extension.seeds.iter().for_each(|&seed| config.seeds.push(seed));
-        if let Some(length) = extension.max_length {
-            if length < config.max_length {
-                let message =
-                    format!("--max-length {length} is below the present {}; runs only grow", config.max_length);
-                return Err(refused(message));
-            }
-            config.max_length = length;
-        }
-        // Runs that will go on: at their old full length, not in a cycle.
-        let mut longer = Vec::new();
-        for progress in self.progress(id, &std::collections::BTreeMap::<ModelName, OutputType>::new())? {
-            if progress.run.max_length < config.max_length && progress.cycle.is_none() {
-                longer.push(progress.run.id);
-            }
-        }
-        let new_runs = self.new_runs(id, &config, clock, entropy)?;
+        // All in one transaction, reading too: an extension of another process between the two would be undone.
         self.transact("extending an experiment in", |transaction| {
+            let experiment = self.experiment(id)?;
+            let config = widened(&experiment, extension).map_err(|message| StoreError::Refused { message })?;
+            let longer = self.runs_that_go_on(id, config.max_length)?;
+            let new_runs = self.new_runs(id, &config, clock, entropy)?;
             transaction.execute(
                 "UPDATE experiment SET prompts = ?2, seeds = ?3, embedding_models = ?4, max_length = ?5, completed_at = NULL \
                  WHERE id = ?1",
@@ -95,29 +70,37 @@ impl Store {
                     config.max_length.get(),
                 ],
             )?;
-            let mut extended = Extended { runs_added: new_runs.len() as u64, ..Extended::default() };
-            extended.runs_lengthened = transaction.execute(
+            transaction.execute(
                 "UPDATE run SET max_length = ?2 WHERE experiment_id = ?1 AND max_length < ?2",
                 params![id.as_bytes(), config.max_length.get()],
-            )? as u64;
+            )?;
+            let mut diagrams_dropped = 0;
             for run in &longer {
-                let dropped = transaction.execute("DELETE FROM persistence_diagram WHERE run_id = ?1", [run.as_bytes()])?;
-                extended.diagrams_dropped += dropped as u64;
+                let sql = "DELETE FROM persistence_diagram WHERE run_id = ?1";
+                diagrams_dropped += transaction.execute(sql, [run.as_bytes()])? as u64;
             }
             new_runs.iter().try_for_each(|run| insert_run(transaction, run))?;
-            Ok(extended)
+            let (runs_added, runs_lengthened) = (new_runs.len() as u64, longer.len() as u64);
+            Ok(Extended { runs_added, runs_lengthened, diagrams_dropped })
         })
+    }
+
+    /// Returns the runs that can grow to `max_length`: shorter so far, and not in a cycle.
+    fn runs_that_go_on(&self, id: ExperimentId, max_length: NonZeroU64) -> Result<Vec<RunId>, StoreError> {
+        let progress = self.progress(id, &BTreeMap::<ModelName, OutputType>::new())?.into_iter();
+        let goes_on = |progress: &RunProgress| progress.run.max_length < max_length && progress.cycle.is_none();
+        Ok(progress.filter(goes_on).map(|progress| progress.run.id).collect())
     }
 
     /// Returns the runs that a widened config asks for and the store does not have.
     fn new_runs(
         &self,
         id: ExperimentId,
-        config: &crate::experiment::ExperimentConfig,
+        config: &ExperimentConfig,
         clock: &dyn Clock,
         entropy: &dyn Entropy,
     ) -> Result<Vec<Run>, StoreError> {
-        let present: std::collections::BTreeSet<RunKey> = self.runs(id)?.into_iter().map(|run| run.key).collect();
+        let present: BTreeSet<RunKey> = self.runs(id)?.into_iter().map(|run| run.key).collect();
         let missing = config.run_keys().into_iter().filter(|key| !present.contains(key));
         let path = self.path.clone();
         missing
@@ -131,4 +114,28 @@ impl Store {
             })
             .collect()
     }
+}
+
+/// Returns what the experiment asks for with the extension, or why not.
+fn widened(experiment: &Experiment, extension: &Extension) -> Result<ExperimentConfig, String> {
+    let mut config = experiment.config.clone();
+    for model in &extension.embedding_models {
+        if config.embedding_models.contains(model) {
+            return Err(format!("experiment \"{}\" has embedding model {model} already", experiment.name));
+        }
+        config.embedding_models.push(model.clone());
+    }
+    extension.prompts.iter().for_each(|prompt| config.prompts.push(prompt.clone()));
+    extension.seeds.iter().for_each(|&seed| config.seeds.push(seed));
+    if let Some(length) = extension.max_length {
+        if length < config.max_length {
+            return Err(format!("--max-length {length} is below the present {}; runs only grow", config.max_length));
+        }
+        config.max_length = length;
+    }
+    if config == experiment.config {
+        let hint = "give --prompt, --seed, --embedding-model or a greater --max-length";
+        return Err(format!("nothing to extend by; {hint}"));
+    }
+    Ok(config)
 }

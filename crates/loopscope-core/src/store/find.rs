@@ -57,7 +57,7 @@ impl Store {
             [id] => Ok(**id),
             several => {
                 let matches = several.iter().take(10).map(|id| hex_of(id)[24..].to_owned()).collect();
-                Err(StoreError::Ambiguous { noun, typed: typed.to_owned(), matches })
+                Err(StoreError::Ambiguous { noun, typed: typed.to_owned(), count: several.len(), matches })
             }
         }
     }

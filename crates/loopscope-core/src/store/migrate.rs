@@ -216,6 +216,13 @@ pub fn schema_of(connection: &Connection) -> rusqlite::Result<Vec<(String, Strin
 }
 
 fn evened_out(sql: &str) -> String {
-    let without_comments: Vec<&str> = sql.lines().map(|line| line.split("--").next().unwrap_or("")).collect();
+    let without_comments: Vec<&str> = sql.lines().map(before_comment).collect();
     without_comments.join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a line of SQL up to its comment; two hyphens between quotes begin none.
+fn before_comment(line: &str) -> &str {
+    let is_outside = |index: &usize| line[..*index].chars().filter(|&letter| letter == '\'').count().is_multiple_of(2);
+    let comment = line.match_indices("--").map(|(index, _)| index).find(is_outside);
+    comment.map_or(line, |index| &line[..index])
 }

@@ -264,7 +264,7 @@ struct TidyAfterReader(PathBuf);
 
 impl Drop for TidyAfterReader {
     fn drop(&mut self) {
-        if log_bytes(&self.0).is_none_or(|bytes| bytes != 0) {
+        if log_bytes(&self.0) != Some(0) {
             return;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -82,7 +82,8 @@ struct Step {
 }
 
 impl Store {
-    /// Returns what is there of every run of an experiment, in the order of the runs.
+    /// Returns what is there of every run of an experiment, in the order of the runs: one state of the store, whatever
+    /// others commit meanwhile.
     ///
     /// `embedders` says what each embedding model takes; without it nothing is said about embeddings.
     ///
@@ -94,6 +95,7 @@ impl Store {
         experiment: ExperimentId,
         embedders: &BTreeMap<ModelName, OutputType>,
     ) -> Result<Vec<RunProgress>, StoreError> {
+        let _state = self.hold_state()?;
         let failures = self.failures(experiment)?;
         let runs = self.runs(experiment)?;
         runs.into_iter().map(|run| self.progress_of(run, &failures, embedders)).collect()
@@ -119,6 +121,7 @@ impl Store {
         failures: &[Failure],
         embedders: &BTreeMap<ModelName, OutputType>,
     ) -> Result<RunProgress, StoreError> {
+        let _state = self.hold_state()?;
         let steps = self.steps(run.id)?;
         for (step, expected) in steps.iter().zip(0..) {
             if step.number != expected {

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, Transaction, params};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Store, StoreError};
 use crate::codec::{Diagram, decode_diagram, decode_image, decode_vector};
 use crate::experiment::{
-    EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Failure, FailureId, FailureStage, Hash, InvocationId,
-    ModelName, Network, NonEmpty, Origin, OutputType, Picture, Run, RunId, RunKey, Seed, SequenceNumber, Timestamp,
-    Vector,
+    ClusteringResultId, EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Failure, FailureId, FailureStage,
+    Hash, InvocationId, ModelName, Network, NonEmpty, Origin, OutputType, Picture, Run, RunId, RunKey, Seed,
+    SequenceNumber, Timestamp, Vector,
 };
 
 /// What an invocation gave, as lists show it: a picture by its hashes and sides, without its bytes.
@@ -306,17 +306,17 @@ impl Store {
     ///
     /// [`StoreError::Sqlite`].
     pub fn clusterings(&self, experiment: ExperimentId) -> Result<Vec<ClusteringSummary>, StoreError> {
-        let sql = "SELECT v.id, c.embedding_model, c.algorithm, count(*), count(DISTINCT k.medoid_embedding_id), \
+        let sql = "SELECT c.id, c.embedding_model, c.algorithm, count(*), count(DISTINCT k.medoid_embedding_id), \
                    sum(k.medoid_embedding_id IS NULL) \
                    FROM clustering_result c JOIN embedding_cluster k ON k.clustering_result_id = c.id \
-                   JOIN (SELECT id AS raw, lower(hex(id)) AS id FROM clustering_result) v ON v.raw = c.id \
-                   WHERE EXISTS (SELECT 1 FROM embedding_cluster x JOIN embedding e ON e.id = x.embedding_id \
+                   WHERE EXISTS (SELECT 1 FROM embedding_cluster x \
+                     JOIN embedding e ON e.id IN (x.embedding_id, x.medoid_embedding_id) \
                      JOIN invocation i ON i.id = e.invocation_id JOIN run r ON r.id = i.run_id \
                      WHERE x.clustering_result_id = c.id AND r.experiment_id = ?1) \
                    GROUP BY c.id ORDER BY c.created_at, c.rowid";
         self.collect(sql, params![experiment.as_bytes()], |row| {
             Ok(ClusteringSummary {
-                id: row.get(0)?,
+                id: ClusteringResultId::from_bytes(row.get(0)?).to_string(),
                 embedding_model: row.get(1)?,
                 algorithm: row.get(2)?,
                 members: row.get(3)?,
@@ -324,6 +324,15 @@ impl Store {
                 outliers: row.get(5)?,
             })
         })
+    }
+
+    /// Holds one state of the database for several reads, while the returned value lives; within a transaction one is
+    /// held already.
+    pub(super) fn hold_state(&self) -> Result<Option<Transaction<'_>>, StoreError> {
+        if !self.connection.is_autocommit() {
+            return Ok(None);
+        }
+        self.connection.unchecked_transaction().map(Some).map_err(|source| self.failed("reading", source))
     }
 
     /// Runs a query and collects what `read` makes of each row.

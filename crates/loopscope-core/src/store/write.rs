@@ -111,14 +111,14 @@ impl Store {
         self.transact("writing to", |transaction| insert_clustering(transaction, clustering))
     }
 
-    /// Runs `body` in one transaction that takes the write lock at once.
+    /// Runs `body` in one transaction that takes the write lock at once, so that what `body` reads is what it changes.
     pub(super) fn transact<T>(
-        &mut self,
+        &self,
         doing: &'static str,
         body: impl FnOnce(&Transaction<'_>) -> Result<T, WriteFailure>,
     ) -> Result<T, StoreError> {
         let outcome = (|| {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
             let value = body(&transaction)?;
             transaction.commit()?;
             Ok(value)

@@ -135,10 +135,13 @@ fn ids_and_hashes_have_their_length() {
     }
 }
 
+/// Table, column, values outside its range, values inside, words of the refusal.
+type Range = (&'static str, &'static str, &'static [i64], &'static [i64], &'static str);
+
 #[test]
 fn numbers_stay_in_their_range() {
     let (_bench, connection) = filled();
-    let cases: &[(&str, &str, &[i64], &[i64], &str)] = &[
+    let cases: &[Range] = &[
         ("experiment", "max_length", &[0, -1, i64::MIN], &[1, i64::MAX], "max_length > 0"),
         ("run", "max_length", &[0, -1], &[1, i64::MAX], "max_length > 0"),
         ("run", "seed", &[-2, i64::MIN], &[-1, 0, i64::MAX], "seed >= -1"),

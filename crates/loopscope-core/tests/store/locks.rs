@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use loopscope_core::experiment::ExperimentId;
 use loopscope_core::store::ExperimentLock;
 
-use super::support::{Bench, id};
+use super::support::{Bench, Stop, id};
 
 const DATABASE: &str = "LOOPSCOPE_TEST_LOCKED_DATABASE";
 
@@ -67,8 +67,9 @@ fn asking_who_holds_the_lock_never_keeps_an_engine_out() {
                 drop(ExperimentLock::holder(&bench.path, experiment()));
             }
         });
+        let stop = Stop(&is_done);
         let outcomes: Vec<_> = (0..300).map(|_| ExperimentLock::take(&bench.path, experiment()).map(drop)).collect();
-        is_done.store(true, Ordering::Relaxed);
+        drop(stop);
         let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
         assert!(refused.is_empty(), "{} of {} times: {}", refused.len(), outcomes.len(), refused[0]);
     });

@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use loopscope_core::codec::encode_image;
 use loopscope_core::experiment::{
@@ -116,6 +117,15 @@ pub(crate) struct Still(pub(crate) i64);
 impl Clock for Still {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.0)
+    }
+}
+
+/// Tells another thread to stop when this goes, also when the test fails first.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
