@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use loopscope_core::engine::{Event, Progress, StageProgress};
 
 use super::{Talk, count, duration, one_line};
@@ -16,7 +16,7 @@ const PLAIN_AT_EARLIEST: Duration = Duration::from_secs(1);
 /// … and between the two when a stage is this much further.
 const PLAIN_STEP_PERCENT: u64 = 5;
 
-const STAGES: [&str; 3] = ["runs", "embeddings", "diagrams"];
+const STAGES: [&str; 3] = ["outputs", "embeddings", "diagrams"];
 
 /// Shows what the engine does.
 pub(crate) enum Reporter {
@@ -102,10 +102,14 @@ impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         // The template is a constant of ours; were it wrong, plain bars would still show.
-        let style =
-            ProgressStyle::with_template("{prefix:>10} {bar:30} {pos:>7}/{len:<7} {per_sec:>10} {eta:>5} left{msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("█▉▊▋▌▍▎▏ ");
+        let template = "{prefix:>10} {bar:30} {pos:>7}/{len:<7} {rate:>9} {eta:>5} left{msg}";
+        let style = ProgressStyle::with_template(template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // A bar that cannot be drawn is no reason to fail.
+                write!(out, "{:.0}/s", state.per_sec()).ok();
+            })
+            .progress_chars("█▉▊▋▌▍▎▏ ");
         let bar = |name: &&'static str| all.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(*name));
         let bars = STAGES.iter().map(bar).collect();
         Self { all, bars }
