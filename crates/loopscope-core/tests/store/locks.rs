@@ -80,7 +80,7 @@ fn a_lock_beside_a_missing_folder_is_an_error_and_no_panic() {
     let bench = Bench::new();
     let error = ExperimentLock::take(&bench.folder.path().join("nowhere/a.sqlite"), experiment()).unwrap_err();
     insta::assert_snapshot!(bench.chain(&error), @r"
-    opening the lock [folder]/nowhere/a.sqlite.00000001.lock
+    opening the lock [folder]/nowhere/a.sqlite.65000000-0000-0000-0001-000000000001.lock
     No such file or directory (os error 2)
     ");
     assert_eq!(ExperimentLock::holder(&bench.folder.path().join("nowhere/a.sqlite"), experiment()), None);
