@@ -51,8 +51,8 @@ pub(crate) fn tell(error: &anyhow::Error, talk: &Talk) -> Exit {
     let mut told: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
-        // A transparent wrapper says the same again.
-        if told.last() != Some(&text) {
+        // A wrapper that says the same again, perhaps with a number before it, adds nothing.
+        if !told.last().is_some_and(|last| text.ends_with(last.as_str())) {
             told.push(text);
         }
     }
@@ -102,7 +102,7 @@ fn hint_of(error: &anyhow::Error) -> Option<String> {
         StoreError::NotADatabase { .. } => "name another file with --db; this one was not touched",
         StoreError::ReadOnly { .. } => "make it writable, or name a database elsewhere with --db FILE",
         StoreError::NetworkDisk { .. } => "put the database on a local disk, and copy it over with `loopscope backup`",
-        StoreError::DiskNearlyFull { .. } => {
+        StoreError::DiskNearlyFull { .. } | StoreError::DiskFull { .. } => {
             "free some space, then `loopscope experiment resume latest`; everything committed is kept"
         }
         StoreError::Busy { .. } => "wait for the other process, or stop it; nothing was half written",

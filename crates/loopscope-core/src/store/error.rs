@@ -58,6 +58,12 @@ pub enum StoreError {
         /// What must stay free.
         needed_bytes: u64,
     },
+    /// No room for what was to be written.
+    #[error("the disk of {} is full; what was being written is not there, and everything committed before is", .path.display())]
+    DiskFull {
+        /// The database.
+        path: PathBuf,
+    },
     /// Another process holds SQLite's write lock for longer than we wait.
     #[error("another process has held the write lock of {} for {waited_s} s", .path.display())]
     Busy {

@@ -360,6 +360,7 @@ fn classify(path: &Path, options: &OpenOptions, doing: &'static str, source: rus
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             StoreError::Busy { path, waited_s: options.busy_timeout.as_secs() }
         }
+        Some(ErrorCode::DiskFull) => StoreError::DiskFull { path },
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path, reason: source.to_string() },
         Some(ErrorCode::CannotOpen) if doing == "opening" => StoreError::ReadOnly { path, reason: source.to_string() },
         _ => StoreError::Sqlite { doing, path, source },
