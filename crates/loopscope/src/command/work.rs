@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
-use loopscope_core::engine::{Engine, EngineOptions, Outcome, RetryPolicy};
+use loopscope_core::engine::{Engine, EngineError, EngineOptions, Outcome, RetryPolicy};
 use loopscope_core::experiment::{ExperimentId, OsEntropy, SystemClock};
-use loopscope_core::store::Store;
+use loopscope_core::store::{Store, StoreError};
 use loopscope_models::BuiltinRegistry;
 
 use crate::args::{EngineArgs, Global};
@@ -42,9 +42,13 @@ pub(crate) fn work(
     let registry = BuiltinRegistry;
     let engine = Engine { registry: &registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };
     let mut reporter = Reporter::new(talk, global.json);
-    engine
-        .work(store, id, &stop, &mut |event| reporter.show(event, talk))
-        .with_context(|| format!("experiment {} stopped; everything committed is kept", id.short()))
+    let outcome = engine.work(store, id, &stop, &mut |event| reporter.show(event, talk));
+    outcome.map_err(|error| match error {
+        // It never began, so there is nothing to say of what is kept.
+        EngineError::Store(StoreError::Locked { .. }) | EngineError::Config(_) => anyhow::Error::from(error),
+        error => anyhow::Error::from(error)
+            .context(format!("experiment {} stopped; everything committed is kept", id.short())),
+    })
 }
 
 /// Prints what an experiment came to after the engine worked on it, and what to type next.
