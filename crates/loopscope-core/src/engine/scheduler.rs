@@ -176,6 +176,7 @@ fn run_threads(
             is_stopping: false,
             progress,
             report,
+            writer_is_gone: &|| writer.is_finished(),
         };
         let ending = scheduler.run(&incoming, stop);
         let progress = scheduler.progress;
@@ -205,6 +206,7 @@ struct Scheduler<'a, 'r> {
     is_stopping: bool,
     progress: Progress,
     report: &'r mut dyn FnMut(&Event),
+    writer_is_gone: &'r dyn Fn() -> bool,
 }
 
 /// A job in the heap, which orders by time alone.
@@ -243,6 +245,8 @@ impl Scheduler<'_, '_> {
             }
             match incoming.recv_timeout(self.patience()) {
                 Ok(message) => self.handle(message)?,
+                // The writer goes first only when it has said why, or was lost.
+                Err(RecvTimeoutError::Timeout) if (self.writer_is_gone)() => return Err(EngineError::ThreadLost),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(EngineError::ThreadLost),
             }

@@ -50,7 +50,12 @@ pub(super) fn serve(context: &Context<'_>, lane: usize, messages: &Sender<Messag
     let residency = Residency::new(context.engine.registry, options.model_memory_bytes_max);
     let mut worker = Worker { context, residency, reader: None, messages };
     while let Some(batch) = context.queue.take(lane, worker.residency.last_used()) {
-        let finished = worker.compute(batch);
+        // Each job gets an answer whatever happens: a lost one would be waited for for ever.
+        let jobs = batch.clone();
+        let finished = catch_unwind(AssertUnwindSafe(|| worker.compute(batch))).unwrap_or_else(|panic| {
+            let fault = Fault::permanent(format!("the engine panicked: {}", panic_message(panic.as_ref())));
+            jobs.into_iter().map(|job| (job, Err(fault.clone()))).collect()
+        });
         if messages.send(Message::Finished(finished)).is_err() {
             return; // The scheduler is gone, and with it the reason to work.
         }

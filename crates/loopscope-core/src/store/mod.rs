@@ -30,5 +30,7 @@ pub use migrate::{MIGRATIONS, Migration, MigrationError, migrate_with, schema_of
 pub use open::{OpenOptions, Store, sqlite_version};
 pub use place::{FREE_BYTES_MIN, free_bytes};
 pub use progress::{RunProgress, TrajectoryState};
-pub use read::{ClusteringSummary, ExperimentCounts, InvocationRow, OutputRow, StoredOutput, StoredVector};
+pub use read::{
+    ClusteringSummary, ExperimentCounts, InvocationRow, OutputRow, StoredOutput, StoredVector, VisitedText,
+};
 pub use write::{RecordWriter, Write};

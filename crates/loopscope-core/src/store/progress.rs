@@ -96,9 +96,8 @@ impl Store {
         embedders: &BTreeMap<ModelName, OutputType>,
     ) -> Result<Vec<RunProgress>, StoreError> {
         let _state = self.hold_state()?;
-        let failures = self.failures(experiment)?;
         let runs = self.runs(experiment)?;
-        runs.into_iter().map(|run| self.progress_of(run, &failures, embedders)).collect()
+        runs.into_iter().map(|run| self.progress_of(run, embedders)).collect()
     }
 
     /// Returns the states of a run, in order: what the cycle detector is fed.
@@ -118,7 +117,6 @@ impl Store {
     pub fn progress_of(
         &self,
         run: Run,
-        failures: &[Failure],
         embedders: &BTreeMap<ModelName, OutputType>,
     ) -> Result<RunProgress, StoreError> {
         let _state = self.hold_state()?;
@@ -147,7 +145,7 @@ impl Store {
             steps: count,
             last: steps.last().map(|step| step.id),
             cycle: cycle_of(&run, &steps),
-            failed: failure_of_next(&run, count, failures),
+            failed: self.failure_of_next(run.id, count)?,
             missing_embeddings,
             embeddable,
             diagrams: self.diagram_models(run.id)?,
@@ -188,6 +186,16 @@ impl Store {
         })
     }
 
+    /// Returns the error of a run's next invocation, when the latest word on it is a failure.
+    fn failure_of_next(&self, run: RunId, steps: u64) -> Result<Option<String>, StoreError> {
+        let sql =
+            "SELECT subject, error FROM failure WHERE run_id = ?1 AND stage = ?2 ORDER BY occurred_at DESC, rowid DESC";
+        let parameters = params![run.as_bytes(), FailureStage::Run.as_str()];
+        let failures: Vec<(String, String)> = self.collect(sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let concerns_next = |subject: &str| Failure::sequence_number_of(subject) == Some(SequenceNumber(steps));
+        Ok(failures.into_iter().find(|(subject, _)| concerns_next(subject)).map(|(_, error)| error))
+    }
+
     fn diagram_models(&self, run: RunId) -> Result<BTreeSet<ModelName>, StoreError> {
         let sql = "SELECT embedding_model FROM persistence_diagram WHERE run_id = ?1";
         let models = self.collect(sql, params![run.as_bytes()], |row| Ok(ModelName::new(row.get_ref(0)?.as_str()?)))?;
@@ -204,14 +212,4 @@ fn cycle_of(run: &Run, steps: &[Step]) -> Option<u64> {
     let mut detector = RecurrenceDetector::new(run.key.network.len()).ok()?;
     let recurrence = steps.iter().find_map(|step| detector.push(step.state))?;
     Some(recurrence.period() as u64)
-}
-
-/// Returns the error of a run's next invocation, when the latest word on it is a failure.
-fn failure_of_next(run: &Run, steps: u64, failures: &[Failure]) -> Option<String> {
-    let concerns_next = |failure: &&Failure| {
-        failure.run_id == Some(run.id)
-            && failure.stage == FailureStage::Run
-            && Failure::sequence_number_of(&failure.subject) == Some(SequenceNumber(steps))
-    };
-    failures.iter().rev().find(concerns_next).map(|failure| failure.error.clone())
 }

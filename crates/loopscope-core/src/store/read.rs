@@ -86,6 +86,17 @@ pub struct StoredVector {
     pub vector: Vector,
 }
 
+/// A text that loops come back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VisitedText {
+    /// The text.
+    pub text: String,
+    /// How many invocations gave it.
+    pub visits: u64,
+    /// In how many runs.
+    pub runs: u64,
+}
+
 /// A clustering, as lists show it.
 #[derive(Clone, Debug, Serialize)]
 pub struct ClusteringSummary {
@@ -298,6 +309,22 @@ impl Store {
         let sql = "SELECT id, experiment_id, run_id, stage, subject, attempt, error, occurred_at FROM failure \
                    WHERE experiment_id = ?1 ORDER BY occurred_at, rowid";
         self.collect(sql, params![experiment.as_bytes()], failure_of_row)
+    }
+
+    /// Returns the texts that an experiment's runs gave most often, at most `limit`: most visits first, then by text.
+    ///
+    /// SQLite counts, on disk where it must, so that memory does not grow with the experiment.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Sqlite`].
+    pub fn most_visited(&self, experiment: ExperimentId, limit: u32) -> Result<Vec<VisitedText>, StoreError> {
+        let sql = "SELECT i.output_text, count(*) AS visits, count(DISTINCT i.run_id) FROM run r JOIN invocation i ON i.run_id = r.id \
+                   WHERE r.experiment_id = ?1 AND i.output_text IS NOT NULL GROUP BY i.output_text \
+                   ORDER BY visits DESC, i.output_text LIMIT ?2";
+        self.collect(sql, params![experiment.as_bytes(), limit], |row| {
+            Ok(VisitedText { text: row.get(0)?, visits: row.get(1)?, runs: row.get(2)? })
+        })
     }
 
     /// Returns the clusterings whose embeddings belong to an experiment, oldest first.

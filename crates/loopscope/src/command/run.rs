@@ -65,8 +65,7 @@ fn list(store: &Store, typed: &str, global: &Global) -> anyhow::Result<Exit> {
 fn show(store: &Store, typed: &str, images: Option<&Path>, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     let id = store.find_run(typed)?;
     let run = store.run(id)?;
-    let failures = store.failures(run.experiment_id)?;
-    let progress = store.progress_of(run, &failures, &BTreeMap::new())?;
+    let progress = store.progress_of(run, &BTreeMap::new())?;
     let written = images.map(|folder| write_images(store, id, folder)).transpose()?;
     if global.json {
         let mut value = run_json(&progress);

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use loopscope_core::experiment::{Experiment, ModelName, OutputType, StopReason};
 use loopscope_core::store::{
-    ClusteringSummary, ExperimentCounts, ExperimentLock, OutputRow, RunProgress, Store, StoreError,
+    ClusteringSummary, ExperimentCounts, ExperimentLock, RunProgress, Store, StoreError, VisitedText,
 };
 use serde::Serialize;
 
 use super::{Table, count, one_line, print};
 
 /// States to show.
-const STATES_MAX: usize = 8;
+const STATES_MAX: u32 = 8;
 
 /// Why runs stopped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -24,14 +24,6 @@ pub(crate) struct StopCounts {
     pub(crate) failed: u64,
     /// Not yet.
     pub(crate) unfinished: u64,
-}
-
-/// A text that loops come back to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct VisitedState {
-    pub(crate) text: String,
-    pub(crate) visits: u64,
-    pub(crate) runs: u64,
 }
 
 /// What an experiment came to.
@@ -52,7 +44,7 @@ pub(crate) struct Summary {
     pub(crate) worked_on_by: Option<String>,
     pub(crate) counts: ExperimentCounts,
     pub(crate) stop_reasons: StopCounts,
-    pub(crate) most_visited: Vec<VisitedState>,
+    pub(crate) most_visited: Vec<VisitedText>,
     pub(crate) clusterings: Vec<ClusteringSummary>,
     /// The latest errors of runs that failed.
     pub(crate) failures: Vec<String>,
@@ -88,7 +80,7 @@ pub(crate) fn summarise(store: &Store, experiment: &Experiment) -> Result<Summar
         worked_on_by: ExperimentLock::holder(store.path(), experiment.id),
         counts: store.counts(experiment.id)?,
         stop_reasons: stop_counts(&progress),
-        most_visited: most_visited(store, &progress)?,
+        most_visited: store.most_visited(experiment.id, STATES_MAX)?,
         clusterings: store.clusterings(experiment.id)?,
         failures,
     })
@@ -105,28 +97,6 @@ fn stop_counts(progress: &[RunProgress]) -> StopCounts {
         }
     }
     counts
-}
-
-/// Counts the texts of all runs as they are stored: a cycle counts once, with the visit that closed it.
-fn most_visited(store: &Store, progress: &[RunProgress]) -> Result<Vec<VisitedState>, StoreError> {
-    let mut trajectories: Vec<Vec<String>> = Vec::with_capacity(progress.len());
-    for run in progress {
-        let mut texts = Vec::new();
-        store.visit_invocations(run.run.id, |row| {
-            if let OutputRow::Text { text } = row.output {
-                texts.push(text);
-            }
-            Ok::<(), StoreError>(())
-        })?;
-        trajectories.push(texts);
-    }
-    let visits = loopscope_analysis::symbolic::visits(trajectories.iter().map(Vec::as_slice));
-    let visited = |visit: loopscope_analysis::symbolic::Visits<'_, String>| VisitedState {
-        text: visit.state.clone(),
-        visits: visit.count as u64,
-        runs: visit.sequence_count as u64,
-    };
-    Ok(visits.into_iter().take(STATES_MAX).map(visited).collect())
 }
 
 /// Prints a summary for people.
@@ -194,7 +164,7 @@ fn print_stop_reasons(stops: &StopCounts) -> std::io::Result<()> {
     table.print()
 }
 
-fn print_states(states: &[VisitedState]) -> std::io::Result<()> {
+fn print_states(states: &[VisitedText]) -> std::io::Result<()> {
     if states.is_empty() {
         return Ok(());
     }
