@@ -68,7 +68,7 @@ fn cluster_vectors(
     let clustering = Vectors::new(&values, stored.len(), dimension)
         .and_then(|vectors| hdbscan(&vectors, &parameters))
         .map_err(|source| ClusteringError::Cluster { model: model.clone(), source })?;
-    let completed_at = clock.now();
+    let completed_at = clock.now().max(started_at);
     let stored_ids: Vec<_> = stored.iter().map(|stored| stored.id).collect();
     let members = stored.iter().zip(&clustering.labels).zip(&clustering.probabilities);
     let member = |((stored, label), &probability): ((&StoredVector, &Option<usize>), &f64)| {

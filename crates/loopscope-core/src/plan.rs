@@ -52,6 +52,18 @@ pub fn remaining(experiment: &Experiment, done: &[RunProgress]) -> Vec<Work> {
     done.iter().enumerate().flat_map(|(run, progress)| remaining_of_run(experiment, run, progress)).collect()
 }
 
+/// Returns whether [`remaining`] would return anything, without making the list.
+#[must_use]
+pub fn is_anything_remaining(experiment: &Experiment, done: &[RunProgress]) -> bool {
+    let needs = |progress: &RunProgress| {
+        let models = &experiment.config.embedding_models;
+        !progress.is_complete()
+            || !progress.missing_embeddings.is_empty()
+            || models.iter().any(|model| needs_diagram(progress, model))
+    };
+    done.iter().any(needs)
+}
+
 /// Returns what can be computed now of one run.
 #[must_use]
 pub fn remaining_of_run(experiment: &Experiment, run: usize, progress: &RunProgress) -> Vec<Work> {
@@ -125,7 +137,7 @@ const DIAGRAM_BYTES: u64 = 6_000;
 /// Returns how much a config asks for, given its models as `check_config` described them.
 #[must_use]
 pub fn plan_summary(config: &ExperimentConfig, models: &BTreeMap<ModelName, ModelInfo>) -> PlanSummary {
-    let per_network = config.prompts.len() as u64 * config.seeds.len() as u64;
+    let per_network = (config.prompts.len() as u64).saturating_mul(config.seeds.len() as u64);
     let length = config.max_length.get();
     let mut calls_max: BTreeMap<String, u64> = BTreeMap::new();
     let mut disk = 0_u64;
@@ -136,7 +148,7 @@ pub fn plan_summary(config: &ExperimentConfig, models: &BTreeMap<ModelName, Mode
             let position = position as u64;
             let cycle = network.len() as u64;
             let calls = (length / cycle + u64::from(position < length % cycle)).saturating_mul(per_network);
-            *calls_max.entry(model.to_string()).or_default() += calls;
+            add(calls_max.entry(model.to_string()).or_default(), calls);
             let output = models.get(model).map_or(TEXT_BYTES, output_bytes_estimate);
             disk = disk.saturating_add(calls.saturating_mul(ROW_BYTES + output));
         }
@@ -144,25 +156,30 @@ pub fn plan_summary(config: &ExperimentConfig, models: &BTreeMap<ModelName, Mode
             let Some(info) = models.get(model) else { continue };
             let points = outputs_of_type(network, length, info.kind.input(), models);
             let calls = points.saturating_mul(per_network);
-            *calls_max.entry(model.to_string()).or_default() += calls;
-            embeddings += calls;
+            add(calls_max.entry(model.to_string()).or_default(), calls);
+            add(&mut embeddings, calls);
             let vector = info.dimension.unwrap_or(768) as u64 * 4;
             disk = disk.saturating_add(calls.saturating_mul(EMBEDDING_ROW_BYTES + vector));
             if points >= DIAGRAM_POINTS_MIN {
-                diagrams += per_network;
+                add(&mut diagrams, per_network);
             }
         }
     }
-    let runs = config.networks.len() as u64 * per_network;
+    let runs = (config.networks.len() as u64).saturating_mul(per_network);
     PlanSummary {
         runs,
         invocations_max: runs.saturating_mul(length),
         embeddings_max: embeddings,
         persistence_diagrams_max: diagrams,
         calls_max,
-        disk_bytes_estimate: disk.saturating_add(diagrams * DIAGRAM_BYTES),
+        disk_bytes_estimate: disk.saturating_add(diagrams.saturating_mul(DIAGRAM_BYTES)),
         model_memory_bytes_max: models.values().map(|info| info.memory_bytes).max().unwrap_or(0),
     }
+}
+
+/// Adds to a sum that stays at its largest rather than start again from 0.
+fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
 }
 
 /// A dummy's flat picture takes about 1 KiB at 256 × 256 (measured); a photograph as lossless WebP about 1.4 bytes a pixel.

@@ -96,7 +96,7 @@ impl<'a> Parser<'a> {
         let seeds = self.seeds(&misspelt);
         let parameters = self.parameters();
         let (networks, prompts, seeds) = (networks?, prompts?, seeds?);
-        self.bounded(networks.len(), prompts.len(), seeds.len());
+        self.bounded(networks.len(), prompts.len(), seeds.len(), max_length);
         Some(ExperimentConfig {
             name,
             networks,
@@ -109,8 +109,13 @@ impl<'a> Parser<'a> {
     }
 
     /// Notes a product of networks, prompts and seeds that would fill the memory with runs.
-    fn bounded(&mut self, networks: usize, prompts: usize, seeds: usize) {
+    fn bounded(&mut self, networks: usize, prompts: usize, seeds: usize, max_length: Option<NonZeroU64>) {
         let runs = (networks as u64).saturating_mul(prompts as u64).saturating_mul(seeds as u64);
+        let invocations = runs.saturating_mul(max_length.map_or(1, NonZeroU64::get));
+        if invocations > MAX_LENGTH_MAX && runs <= RUNS_MAX {
+            let expected = format!("at most {MAX_LENGTH_MAX} invocations (runs × max_length)");
+            self.problems.unexpected("max_length", &expected, &Value::from(invocations));
+        }
         if runs > RUNS_MAX {
             let expected = format!("at most {RUNS_MAX} runs (networks × prompts × seeds)");
             self.problems.unexpected("seeds", &expected, &Value::from(runs));

@@ -173,7 +173,10 @@ fn numbers_are_integers_in_range() {
     insta::assert_snapshot!(said(json!({"max_length": true})), @"max_length: expected an integer from 1 to 9007199254740992, got true");
     insta::assert_snapshot!(said(json!({"max_length": 0})), @"max_length: expected an integer from 1 to 9007199254740992, got 0");
     insta::assert_snapshot!(said(json!({"max_length": (1_u64 << 53) + 1})), @"max_length: expected an integer from 1 to 9007199254740992, got 9007199254740993");
-    assert_eq!(parsed(&with(json!({"max_length": 1_u64 << 53}))).max_length.get(), 1 << 53);
+    let widest =
+        json!({"max_length": 1_u64 << 53, "networks": null, "network": ["A", "B"], "prompts": ["p"], "seeds": [0]});
+    assert_eq!(parsed(&with(widest)).max_length.get(), 1 << 53);
+    insta::assert_snapshot!(said(json!({"max_length": 1_u64 << 53, "seeds": [0, 1], "prompts": ["p"], "networks": [["A", "B"]]})), @"max_length: expected at most 9007199254740992 invocations (runs × max_length), got 18014398509481984");
     insta::assert_snapshot!(said(json!({"max_length": "10"})), @r#"max_length: expected an integer from 1 to 9007199254740992, got "10""#);
     insta::assert_snapshot!(said(json!({"seeds": [0, -2]})), @"seeds[1]: expected an integer from -1 to 9223372036854775807, got -2");
     insta::assert_snapshot!(said(json!({"seeds": [u64::MAX]})), @"seeds[0]: expected an integer from -1 to 9223372036854775807, got 18446744073709551615");

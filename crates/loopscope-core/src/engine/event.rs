@@ -78,6 +78,11 @@ pub enum Event {
         /// When it is tried again, in milliseconds; `None` when it is given up.
         retry_in_ms: Option<u64>,
     },
+    /// The store waits for another process.
+    Waiting {
+        /// What for.
+        reason: String,
+    },
     /// A stop was asked for; what is under way is finished and saved.
     Stopping,
     /// Work ended.

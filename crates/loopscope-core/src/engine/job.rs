@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::backend::ModelInfo;
 use crate::experiment::{
-    Embedding, FailureStage, Hash, Invocation, InvocationId, Link, ModelVersionId, PersistenceDiagram, Picture, RunId,
-    Seed, SequenceNumber, StopReason,
+    Determinism, Embedding, FailureStage, Hash, Invocation, InvocationId, Link, ModelVersionId, PersistenceDiagram,
+    Picture, RunId, Seed, SequenceNumber, StopReason,
 };
 use crate::store::StoreError;
 
@@ -15,6 +15,8 @@ use crate::store::StoreError;
 pub(super) struct ModelEntry {
     pub info: ModelInfo,
     pub version: ModelVersionId,
+    /// As the store has it for this version: what is derived from the store later must be what holds now.
+    pub determinism: Determinism,
     pub lane: usize,
     /// Numbers in its vectors, once known: an embedding model has one dimension within an experiment.
     pub dimension: std::sync::OnceLock<usize>,
@@ -106,5 +108,9 @@ pub(super) enum Message {
     Finished(Vec<Finished>),
     Committed(Vec<Ticket>),
     WriteFailed(StoreError),
+    /// The writer waits for another process.
+    Waiting {
+        reason: String,
+    },
     Loaded(usize),
 }

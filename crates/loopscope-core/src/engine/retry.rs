@@ -15,7 +15,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts_max: 6, wait_first: Duration::from_millis(500), wait_max: Duration::from_secs(60) }
+        Self { attempts_max: 15, wait_first: Duration::from_millis(500), wait_max: Duration::from_secs(60) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use loopscope_analysis::symbolic::RecurrenceDetector;
 
-use super::job::ModelEntry;
+use super::job::{Input, ModelEntry};
 use crate::experiment::{Hash, InvocationId, Link, ModelName, Run, SequenceNumber, StopReason};
 use crate::store::RunProgress;
 
@@ -16,6 +16,8 @@ pub(super) struct RunState {
     detector: Option<RecurrenceDetector<Hash>>,
     /// Jobs that are queued, under way or waiting for another attempt, and objects that are not committed yet.
     pub outstanding: u64,
+    /// The input of the next invocation, while that waits for what is outstanding.
+    pub held: Option<Input>,
     /// Whether it has all the invocations that it will ever have.
     pub is_complete: bool,
     /// For each model of the table: outputs that it can embed.
@@ -37,6 +39,7 @@ impl RunState {
             // A network is never empty, which is all that the detector asks.
             detector: states.and_then(|states| RecurrenceDetector::from_history(network_length, states).ok()),
             outstanding: 0,
+            held: None,
             is_complete: progress.is_complete(),
             embeddable: per_model(&|name| progress.embeddable.get(name).copied().unwrap_or(0)),
             embedding_failed: vec![false; models.len()],

@@ -21,13 +21,15 @@ use super::{Engine, EngineError, Outcome};
 use crate::backend::ModelInfo;
 use crate::config::check_config;
 use crate::experiment::{
-    Experiment, ExperimentId, Failure, FailureId, Invocation, ModelName, OutputType, Run, Seed, StopReason,
+    Determinism, Experiment, ExperimentId, Failure, FailureId, Invocation, ModelName, OutputType, Run, Seed, StopReason,
 };
-use crate::plan::{DIAGRAM_POINTS_MIN, Work, outputs_of_type, remaining, remaining_of_run};
+use crate::plan::{DIAGRAM_POINTS_MIN, Work, is_anything_remaining, outputs_of_type, remaining, remaining_of_run};
 use crate::store::{RecordWriter, RunProgress, Store, Write};
 
 /// Objects that may wait for the writer.
-const WRITES_WAITING_MAX: usize = 4096;
+const WRITES_WAITING_MAX: usize = 1024;
+/// What may be outstanding of a run before its next invocation waits.
+const OUTSTANDING_MAX: u64 = 32;
 /// How often a stop is looked for while nothing happens.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -50,7 +52,7 @@ pub(super) fn work(
     let done = store.progress(id, &embedders)?;
     let progress = progress_of(&experiment, &infos, &done);
     report(&Event::Started { experiment: id, name: experiment.name.clone(), progress });
-    let (outcome, progress) = if remaining(&experiment, &done).is_empty() {
+    let (outcome, progress) = if !is_anything_remaining(&experiment, &done) {
         (Ok(Ending::Exhausted), progress)
     } else {
         let table = model_table(engine, &mut store, &experiment, &infos)?;
@@ -61,8 +63,7 @@ pub(super) fn work(
         (ending, progress)
     };
     let outcome = match outcome {
-        Ok(Ending::Stopped) => Outcome::Interrupted,
-        Ok(Ending::Exhausted) => conclude(engine, &mut store, &experiment, &embedders, progress)?,
+        Ok(ending) => conclude(engine, &mut store, &experiment, &embedders, (ending, progress))?,
         Err(error) => {
             // The first error is the one to tell; that the log could not be carried over as well adds nothing.
             store.checkpoint().ok();
@@ -80,16 +81,19 @@ fn conclude(
     store: &mut Store,
     experiment: &Experiment,
     embedders: &BTreeMap<ModelName, OutputType>,
-    progress: Progress,
+    (ending, progress): (Ending, Progress),
 ) -> Result<Outcome, EngineError> {
-    let missing = remaining(experiment, &store.progress(experiment.id, embedders)?);
-    if missing.is_empty() {
+    let done = store.progress(experiment.id, embedders)?;
+    if !is_anything_remaining(experiment, &done) {
         let now = engine.clock.now();
-        store
-            .commit(&[Write::ExperimentStarted(experiment.id, now), Write::ExperimentCompleted(experiment.id, now)])?;
+        store.commit(&[Write::ExperimentCompleted(experiment.id, now)])?;
         return Ok(Outcome::Completed);
     }
-    if progress.failed > 0 { Ok(Outcome::SomeFailed) } else { Err(EngineError::StillMissing { count: missing.len() }) }
+    match ending {
+        Ending::Stopped => Ok(Outcome::Interrupted),
+        Ending::Exhausted if progress.failed > 0 => Ok(Outcome::SomeFailed),
+        Ending::Exhausted => Err(EngineError::StillMissing { count: remaining(experiment, &done).len() }),
+    }
 }
 
 /// What does not change while the engine works.
@@ -177,6 +181,7 @@ fn run_threads(
             progress,
             report,
             writer_is_gone: &|| writer.is_finished(),
+            has_lost_writer: false,
         };
         let ending = scheduler.run(&incoming, stop);
         let progress = scheduler.progress;
@@ -207,6 +212,8 @@ struct Scheduler<'a, 'r> {
     progress: Progress,
     report: &'r mut dyn FnMut(&Event),
     writer_is_gone: &'r dyn Fn() -> bool,
+    /// Set when a write found no writer: nothing more is computed.
+    has_lost_writer: bool,
 }
 
 /// A job in the heap, which orders by time alone.
@@ -234,6 +241,9 @@ impl Scheduler<'_, '_> {
         let now = self.plan.engine.clock.now();
         self.write(Write::ExperimentStarted(self.plan.experiment.id, now), Ticket::Note);
         loop {
+            if self.has_lost_writer {
+                return Err(last_words(incoming));
+            }
             if stop.load(Ordering::Relaxed) && !self.is_stopping {
                 self.stop();
             }
@@ -279,7 +289,7 @@ impl Scheduler<'_, '_> {
             if work.is_empty() {
                 continue;
             }
-            let states = match self.may_cycle(&progress.run) {
+            let states = match progress.repeats && self.may_cycle(&progress.run) {
                 true if progress.steps > 0 => Some(self.plan.reader.states(progress.run.id)?),
                 true => Some(Vec::new()),
                 false => None,
@@ -294,7 +304,9 @@ impl Scheduler<'_, '_> {
 
     /// A state that comes back ends a run only if it must go on as it did before.
     fn may_cycle(&self, run: &Run) -> bool {
-        let repeats = |model: &ModelName| self.plan.infos.get(model).is_some_and(|info| info.determinism.repeats());
+        let determinism =
+            |model: &ModelName| self.plan.table.index(model).map(|index| self.plan.table.models[index].determinism);
+        let repeats = |model: &ModelName| determinism(model).is_some_and(Determinism::repeats);
         !run.key.seed.is_fresh() && run.key.network.models().iter().all(repeats)
     }
 
@@ -366,9 +378,9 @@ impl Scheduler<'_, '_> {
     }
 
     fn write(&mut self, write: Write, ticket: Ticket) {
-        // A writer that is gone has said why in a message that is handled next.
-        if self.writes.send((write, ticket)).is_ok() {
-            self.writes_out += 1;
+        match self.writes.send((write, ticket)) {
+            Ok(()) => self.writes_out += 1,
+            Err(_) => self.has_lost_writer = true,
         }
     }
 
@@ -387,6 +399,10 @@ impl Scheduler<'_, '_> {
             Message::Committed(tickets) => self.take_commit(&tickets),
             Message::Loaded(model) => {
                 (self.report)(&Event::ModelLoaded { model: self.plan.table.models[model].info.name.clone() });
+                Ok(())
+            }
+            Message::Waiting { reason } => {
+                (self.report)(&Event::Waiting { reason });
                 Ok(())
             }
             Message::WriteFailed(error) => Err(error.into()),
@@ -431,7 +447,15 @@ impl Scheduler<'_, '_> {
             }
             self.enqueue(job.run, model, Task::Embed { number, invocation: id, input: output.clone() });
         }
-        if stop.is_none() { self.invoke_next(job.run, output) } else { Ok(()) }
+        match self.active.get_mut(&job.run) {
+            _ if stop.is_some() => Ok(()),
+            // Its pictures wait for embedders or for the disk: a run that ran ahead of them would fill the memory.
+            Some(run) if run.outstanding >= OUTSTANDING_MAX => {
+                run.held = Some(output);
+                Ok(())
+            }
+            _ => self.invoke_next(job.run, output),
+        }
     }
 
     /// Puts a failed attempt on record, and tries again or gives the work up.
@@ -534,6 +558,11 @@ impl Scheduler<'_, '_> {
     fn settle(&mut self, run: usize) -> Result<(), EngineError> {
         let Some(state) = self.active.get_mut(&run) else { return Ok(()) };
         state.outstanding -= 1;
+        if state.outstanding <= OUTSTANDING_MAX / 2 && !self.is_stopping {
+            if let Some(output) = state.held.take() {
+                return self.invoke_next(run, output);
+            }
+        }
         if state.outstanding > 0 || self.is_stopping {
             return Ok(());
         }
@@ -561,6 +590,16 @@ impl Scheduler<'_, '_> {
         self.progress.embeddings.expected -= full.1 - short.1;
         self.progress.diagrams.expected -= full.2 - short.2;
     }
+}
+
+/// Returns why the writer is gone: what it said last, or that it said nothing.
+fn last_words(incoming: &Receiver<Message>) -> EngineError {
+    while let Ok(message) = incoming.recv_timeout(GLANCE) {
+        if let Message::WriteFailed(error) = message {
+            return error.into();
+        }
+    }
+    EngineError::ThreadLost
 }
 
 /// Returns how many invocations, embeddings and diagrams a run of this length has.

@@ -33,7 +33,7 @@ pub fn create_experiment(
     let wanted = given.config.name.clone().unwrap_or_else(|| fallback_name.to_owned());
     let experiment = Experiment {
         id: ExperimentId::new(now, entropy).map_err(no_randomness)?,
-        name: store.free_name(&wanted)?,
+        name: wanted,
         config: given.config,
         config_as_given: given.as_given,
         origin: Origin::Native,
@@ -47,8 +47,7 @@ pub fn create_experiment(
         Ok(Run { id, experiment_id: experiment.id, key, max_length })
     };
     let runs = experiment.config.run_keys().into_iter().map(run).collect::<Result<Vec<_>, EngineError>>()?;
-    store.create_experiment(&experiment, &runs)?;
-    Ok(experiment)
+    Ok(store.create_experiment_with_free_name(experiment, &runs)?)
 }
 
 /// The models of an experiment and the threads that serve them.
@@ -86,7 +85,8 @@ pub(super) fn model_table(
         if let Some(known) = store.dimension(experiment.id, &info.name)?.or(info.dimension) {
             dimension.get_or_init(|| known);
         }
-        models.push(ModelEntry { info: info.clone(), version, lane, dimension });
+        let determinism = store.determinism(version)?;
+        models.push(ModelEntry { info: info.clone(), version, determinism, lane, dimension });
     }
     debug_assert_eq!(lanes[CPU_LANE], Lane::Cpu);
     let threads_of = |lane: &Lane| match lane {

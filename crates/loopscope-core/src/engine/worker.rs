@@ -37,6 +37,14 @@ enum Raw {
     Vector(Vec<f32>),
 }
 
+/// Why a call gave nothing at all.
+enum CallFault {
+    /// The model is not there: no call of it can work now.
+    Load(Fault),
+    /// The call broke; which input broke it is not known.
+    Batch(Fault),
+}
+
 /// When a call began and ended.
 #[derive(Clone, Copy)]
 struct Span {
@@ -85,17 +93,40 @@ impl Worker<'_> {
                 Err(fault) => finished.push((job, Err(fault))),
             }
         }
+        finished.extend(self.compute_ready(model, ready));
+        finished
+    }
+
+    /// Calls the model and makes objects of what it gives. A batch that breaks as a whole is called again one by one,
+    /// so that one bad input ends its own run only.
+    fn compute_ready(&mut self, model: usize, ready: Vec<(Job, Input)>) -> Vec<Finished> {
+        if ready.is_empty() {
+            return Vec::new();
+        }
         let started_at = self.context.engine.clock.now();
         let called = self.call(model, &ready);
-        let span = Span { started_at, completed_at: self.context.engine.clock.now() };
+        let span = self.span_from(started_at);
         match called {
-            Ok(results) => finished.extend(ready.into_iter().zip(results).map(|((job, _), result)| {
-                let product = result.map_err(fault_of).and_then(|raw| self.product(&job, raw, span));
-                (job, product)
-            })),
-            Err(fault) => finished.extend(ready.into_iter().map(|(job, _)| (job, Err(fault.clone())))),
+            Ok(results) => ready
+                .into_iter()
+                .zip(results)
+                .map(|((job, _), result)| {
+                    let product = result.map_err(fault_of).and_then(|raw| self.product(&job, raw, span));
+                    (job, product)
+                })
+                .collect(),
+            Err(CallFault::Batch(_)) if ready.len() > 1 => {
+                ready.into_iter().flat_map(|one| self.compute_ready(model, vec![one])).collect()
+            }
+            Err(CallFault::Batch(fault) | CallFault::Load(fault)) => {
+                ready.into_iter().map(|(job, _)| (job, Err(fault.clone()))).collect()
+            }
         }
-        finished
+    }
+
+    /// Ends a span now; never before it began, though a clock may be set back.
+    fn span_from(&self, started_at: Timestamp) -> Span {
+        Span { started_at, completed_at: self.context.engine.clock.now().max(started_at) }
     }
 
     /// Returns the input of a job in memory.
@@ -130,25 +161,29 @@ impl Worker<'_> {
     }
 
     /// Calls the model once with all inputs.
-    fn call(&mut self, model: usize, ready: &[(Job, Input)]) -> Result<Vec<Result<Raw, ModelError>>, Fault> {
+    fn call(&mut self, model: usize, ready: &[(Job, Input)]) -> Result<Vec<Result<Raw, ModelError>>, CallFault> {
         let info = &self.context.models[model].info;
-        if !self.residency.has(model) && self.messages.send(Message::Loaded(model)).is_err() {
-            return Err(Fault::permanent("the engine is stopping"));
-        }
+        let was_loaded = self.residency.has(model);
         let residency = &mut self.residency;
-        let guarded =
-            catch_unwind(AssertUnwindSafe(|| residency.get(model, info).map(|loaded| call_loaded(loaded, ready))));
-        let results = match guarded {
-            Ok(Ok(results)) => results,
-            Ok(Err(error)) => return Err(fault_of(error)),
-            Err(panic) => {
-                self.residency.forget(model);
-                return Err(Fault::permanent(format!("{} panicked: {}", info.name, panic_message(panic.as_ref()))));
-            }
+        let panicked = |panic: Box<dyn Any + Send>| {
+            Fault::permanent(format!("{} panicked: {}", info.name, panic_message(panic.as_ref())))
         };
+        let loaded = catch_unwind(AssertUnwindSafe(|| residency.get(model, info).map(|_| ())));
+        loaded.map_err(|panic| CallFault::Load(panicked(panic)))?.map_err(|error| CallFault::Load(fault_of(error)))?;
+        if !was_loaded {
+            // A scheduler that is gone hears nothing, and sends this thread home next.
+            self.messages.send(Message::Loaded(model)).ok();
+        }
+        let called =
+            catch_unwind(AssertUnwindSafe(|| residency.get(model, info).map(|model| call_loaded(model, ready))));
+        let results = called.map_err(|panic| {
+            residency.forget(model);
+            CallFault::Batch(panicked(panic))
+        })?;
+        let results = results.map_err(|error| CallFault::Load(fault_of(error)))?;
         if results.len() != ready.len() {
             let message = format!("{} gave {} results for {} inputs", info.name, results.len(), ready.len());
-            return Err(Fault::permanent(message));
+            return Err(CallFault::Batch(Fault::permanent(message)));
         }
         Ok(results)
     }
@@ -243,7 +278,7 @@ impl Worker<'_> {
         }
         let numbers: Vec<f32> = vectors.iter().flat_map(|stored| stored.vector.numbers()).copied().collect();
         let diagram = diagram_of(&numbers, vectors.len(), dimension, engine)?;
-        let completed_at = engine.clock.now();
+        let Span { completed_at, .. } = self.span_from(started_at);
         let id = PersistenceDiagramId::new(completed_at, engine.entropy).map_err(no_randomness)?;
         Ok(Product::Diagram(Box::new(PersistenceDiagram {
             id,

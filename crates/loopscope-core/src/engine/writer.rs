@@ -11,6 +11,8 @@ use crate::store::{RecordWriter, StoreError, Write};
 
 /// Objects in one transaction at most.
 const GROUP_MAX: usize = 512;
+/// How often a commit is tried while another process holds the write lock; each try waits the busy timeout.
+const BUSY_ATTEMPTS_MAX: u32 = 40;
 /// How often the writer asks whether it is safe to go on.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
@@ -37,7 +39,8 @@ pub(super) fn write_all(
             group.push(write);
             tickets.push(ticket);
         }
-        let outcome = check_now_and_then(writer, &mut checked_at).and_then(|()| writer.commit(&group));
+        let outcome =
+            check_now_and_then(writer, &mut checked_at).and_then(|()| commit_when_free(writer, &group, outgoing));
         let message = match outcome {
             Ok(()) => Message::Committed(tickets),
             Err(error) => Message::WriteFailed(error),
@@ -48,6 +51,26 @@ pub(super) fn write_all(
             return;
         }
     }
+}
+
+/// Commits a group; waits for another process's long transaction as long as that is at all sensible, and says so.
+fn commit_when_free(
+    writer: &mut dyn RecordWriter,
+    group: &[Write],
+    outgoing: &Sender<Message>,
+) -> Result<(), StoreError> {
+    for attempt in 1..=BUSY_ATTEMPTS_MAX {
+        match writer.commit(group) {
+            Err(error @ StoreError::Busy { .. }) if attempt < BUSY_ATTEMPTS_MAX => {
+                // A scheduler that has gone meanwhile wants no more waiting.
+                if outgoing.send(Message::Waiting { reason: error.to_string() }).is_err() {
+                    return Err(error);
+                }
+            }
+            outcome => return outcome,
+        }
+    }
+    Ok(())
 }
 
 fn check_now_and_then(writer: &dyn RecordWriter, checked_at: &mut Option<Instant>) -> Result<(), StoreError> {

@@ -104,9 +104,11 @@ fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
     file.try_lock()
 }
 
-/// Returns where the lock of an experiment lies: beside the database, named by both.
+/// Returns where the lock of an experiment lies: beside the database, named by both. Links are followed, as SQLite
+/// follows them: one database has one lock, however it is named.
 fn lock_path(database: &Path, experiment: ExperimentId) -> PathBuf {
-    let mut name = database.as_os_str().to_owned();
+    let database = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
+    let mut name = database.into_os_string();
     name.push(format!(".{experiment}.lock"));
     PathBuf::from(name)
 }
@@ -132,6 +134,21 @@ mod tests {
         assert_eq!(ExperimentLock::holder(&database, id), None);
         ExperimentLock::take(&database, id).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a freed lock leaves no file");
+    }
+
+    #[test]
+    fn a_database_behind_a_link_has_the_same_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("a.sqlite");
+        std::fs::write(&database, "").unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        let link = folder.path().join("sub/link.sqlite");
+        std::os::unix::fs::symlink("../a.sqlite", &link).unwrap();
+        let id = ExperimentId::from_bytes([7; 16]);
+        let held = ExperimentLock::take(&database, id).unwrap();
+        assert!(ExperimentLock::take(&link, id).is_err());
+        assert!(ExperimentLock::holder(&link, id).is_some());
+        drop(held);
     }
 
     #[test]

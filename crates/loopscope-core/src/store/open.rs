@@ -91,6 +91,7 @@ impl Store {
         refuse_missing_folder(folder_of(path))?;
         refuse_network_disk(path)?;
         refuse_full_disk(path, options.free_bytes_min)?;
+        refuse_foreign_unopened(path, options)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = open_connection(path, flags, options)?;
         let mut store = Self { connection, path: path.to_owned(), options: options.clone(), _tidy: None };
@@ -294,6 +295,32 @@ fn refuse_what_is_no_file(path: &Path) -> Result<(), StoreError> {
             Err(StoreError::Missing { path: path.to_owned() })
         }
         Err(source) => Err(StoreError::Io { doing: "opening", path: path.to_owned(), source }),
+    }
+}
+
+/// Refuses another program's database before it is opened for writing, which alone would carry its log over; and a file
+/// of two names, because SQLite names its log after one of them.
+fn refuse_foreign_unopened(path: &Path, options: &OpenOptions) -> Result<(), StoreError> {
+    let Ok(status) = std::fs::metadata(path) else { return Ok(()) };
+    if std::os::unix::fs::MetadataExt::nlink(&status) > 1 {
+        let message =
+            format!("{} has a second name (a hard link); a database with two names loses its log", path.display());
+        return Err(StoreError::Refused { message });
+    }
+    if status.len() == 0 {
+        return Ok(());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let Ok(connection) = open_connection(path, flags, options) else { return Ok(()) };
+    let read = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0));
+    match (read("application_id"), tables) {
+        (Ok(application), Ok(tables)) if application != APPLICATION_ID && tables > 0 => {
+            let found = "it is a SQLite database of another program".to_owned();
+            Err(StoreError::NotADatabase { path: path.to_owned(), found })
+        }
+        // Whatever else is wrong is told when it is opened for writing.
+        _ => Ok(()),
     }
 }
 

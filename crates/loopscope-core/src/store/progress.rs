@@ -28,6 +28,8 @@ pub struct RunProgress {
     pub last: Option<InvocationId>,
     /// The period, when the state came back and the models repeat themselves.
     pub cycle: Option<u64>,
+    /// Whether every stored step is of a model version that repeats itself, so that a cycle could end the run.
+    pub repeats: bool,
     /// The error of the next invocation, when it failed and is still not there.
     pub failed: Option<String>,
     /// Outputs of an embedding model's own kind that it has not embedded yet.
@@ -47,6 +49,7 @@ impl RunProgress {
             steps: 0,
             last: None,
             cycle: None,
+            repeats: true,
             failed: None,
             missing_embeddings: BTreeMap::new(),
             embeddable: BTreeMap::new(),
@@ -145,6 +148,7 @@ impl Store {
             steps: count,
             last: steps.last().map(|step| step.id),
             cycle: cycle_of(&run, &steps),
+            repeats: steps.iter().all(|step| step.repeats),
             failed: self.failure_of_next(run.id, count)?,
             missing_embeddings,
             embeddable,

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::{Store, StoreError};
 use crate::codec::{Diagram, decode_diagram, decode_image, decode_vector};
 use crate::experiment::{
-    ClusteringResultId, EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Failure, FailureId, FailureStage,
-    Hash, InvocationId, ModelName, Network, NonEmpty, Origin, OutputType, Picture, Run, RunId, RunKey, Seed,
-    SequenceNumber, Timestamp, Vector,
+    ClusteringResultId, Determinism, EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Failure, FailureId,
+    FailureStage, Hash, InvocationId, ModelName, ModelVersionId, Network, NonEmpty, Origin, OutputType, Picture, Run,
+    RunId, RunKey, Seed, SequenceNumber, Timestamp, Vector,
 };
 
 /// What an invocation gave, as lists show it: a picture by its hashes and sides, without its bytes.
@@ -260,6 +260,22 @@ impl Store {
         found
             .map(|bytes| decode_diagram(&bytes).map_err(|source| StoreError::Diagram { object: object(), source }))
             .transpose()
+    }
+
+    /// Returns how far a model version repeats itself, as stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`], or [`StoreError::Invalid`] for a word that is no class.
+    pub fn determinism(&self, id: ModelVersionId) -> Result<Determinism, StoreError> {
+        let sql = "SELECT determinism FROM model_version WHERE id = ?1";
+        let word: Option<String> = self.collect(sql, params![id.as_bytes()], |row| row.get(0))?.pop();
+        let word =
+            word.ok_or_else(|| StoreError::NotFound { noun: "model version", typed: id.to_string(), nearest: None })?;
+        Determinism::from_word(&word).ok_or_else(|| StoreError::Invalid {
+            object: format!("model version {}", id.short()),
+            defect: format!("\"{word}\" is no class of determinism"),
+        })
     }
 
     /// Returns how many numbers the vectors of a model have in an experiment, when there is one yet.

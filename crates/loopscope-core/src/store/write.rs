@@ -20,7 +20,7 @@ pub enum Write {
     Diagram(Box<PersistenceDiagram>),
     /// An attempt that failed.
     Failure(Box<Failure>),
-    /// An experiment's work begins; a start that is there already stays.
+    /// An experiment's work begins or goes on: a start that is there already stays, and it is not complete now.
     ExperimentStarted(ExperimentId, Timestamp),
     /// Nothing of an experiment is missing any more.
     ExperimentCompleted(ExperimentId, Timestamp),
@@ -66,6 +66,26 @@ impl Store {
             insert_experiment(transaction, experiment)?;
             runs.iter().try_for_each(|run| insert_run(transaction, run))
         })
+    }
+
+    /// Stores an experiment and all its runs in one transaction, under its name or, when that is taken, the next free
+    /// one with a suffix; returns it as stored.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; then nothing of it is there.
+    pub fn create_experiment_with_free_name(
+        &self,
+        mut experiment: Experiment,
+        runs: &[Run],
+    ) -> Result<Experiment, StoreError> {
+        self.transact("creating an experiment in", |transaction| {
+            // Chosen where nobody else can take it meanwhile.
+            experiment.name = self.free_name(&experiment.name)?;
+            insert_experiment(transaction, &experiment)?;
+            runs.iter().try_for_each(|run| insert_run(transaction, run))
+        })?;
+        Ok(experiment)
     }
 
     /// Returns `wanted`, or `wanted-2`, `wanted-3`, … when it is taken.
@@ -165,12 +185,14 @@ fn insert(transaction: &Transaction<'_>, write: &Write) -> Result<(), WriteFailu
         Write::Diagram(diagram) => insert_diagram(transaction, diagram),
         Write::Failure(failure) => insert_failure(transaction, failure),
         Write::ExperimentStarted(id, at) => {
-            let sql = "UPDATE experiment SET started_at = ?2 WHERE id = ?1 AND started_at IS NULL";
+            let sql = "UPDATE experiment SET started_at = coalesce(started_at, ?2), completed_at = NULL \
+                       WHERE id = ?1 AND (started_at IS NULL OR completed_at IS NOT NULL)";
             cached(transaction, sql)?.execute(params![id.as_bytes(), at.micros()])?;
             Ok(())
         }
         Write::ExperimentCompleted(id, at) => {
-            let sql = "UPDATE experiment SET completed_at = ?2 WHERE id = ?1 AND completed_at IS NULL";
+            let sql = "UPDATE experiment SET started_at = coalesce(started_at, ?2), completed_at = max(?2, coalesce(started_at, ?2)) \
+                       WHERE id = ?1 AND completed_at IS NULL";
             cached(transaction, sql)?.execute(params![id.as_bytes(), at.micros()])?;
             Ok(())
         }

@@ -159,3 +159,29 @@ fn a_model_that_loses_a_result_fails_the_batch() {
     let recorded = failures(&bench, experiment.id);
     assert_eq!(recorded[0].3, "Paint gave 0 results for 1 inputs");
 }
+
+#[test]
+fn one_input_that_breaks_a_batch_ends_its_own_run_only() {
+    let cursed = Hash::of(b"two");
+    let meddle = move |model: &str, input: &Hash| {
+        assert!(model != "Paint" || *input != cursed, "that word");
+        None
+    };
+    let mut bench = Bench::new(TestRegistry { vocabulary: 5000, meddle: Arc::new(meddle), ..TestRegistry::default() });
+    bench.options.threads = 1; // So that the four first inputs are one batch.
+    let experiment = bench.create(config(&[&["Paint", "Say"]], &["one", "two", "three", "four"], &[0], 6));
+    assert_eq!(bench.finish(experiment.id), Outcome::SomeFailed);
+    let length = StopReason::Length;
+    assert_eq!(stop_reasons(&bench, experiment.id), [length, StopReason::Failed, length, length]);
+    assert_eq!(failures(&bench, experiment.id).len(), 1);
+}
+
+#[test]
+fn a_vector_that_is_none_says_nothing_of_the_dimension() {
+    let bench = Bench::new(TestRegistry { vocabulary: 5000, ..TestRegistry::default() });
+    let experiment = bench.create(config(&[&["Paint", "Say"]], &["one"], &[0], 4));
+    *bench.registry.bad_vector.lock().unwrap() = Some(vec![f32::NAN; 2]);
+    assert_eq!(bench.finish(experiment.id), Outcome::SomeFailed);
+    *bench.registry.bad_vector.lock().unwrap() = None;
+    assert_eq!(bench.finish(experiment.id), Outcome::Completed);
+}

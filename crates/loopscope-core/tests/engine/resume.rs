@@ -109,3 +109,33 @@ fn a_second_engine_is_refused() {
     drop(held);
     assert_eq!(bench.finish(experiment.id), Outcome::Completed);
 }
+
+#[test]
+fn an_experiment_is_not_complete_while_it_is_repaired() {
+    let bench = Bench::new(TestRegistry::default());
+    let experiment = bench.create(config(&[&["Paint", "Say"]], &["one"], &[0], 20));
+    bench.finish(experiment.id);
+    let completed = || bench.open().experiment(experiment.id).unwrap().completed_at;
+    let first = completed().unwrap();
+    assert_eq!(bench.finish(experiment.id), Outcome::Completed);
+    assert_eq!(completed(), Some(first), "nothing to do leaves the time as it was");
+    rusqlite::Connection::open(bench.path()).unwrap().execute("DELETE FROM embedding", []).unwrap();
+    assert_eq!(bench.work(experiment.id, Some(1)).unwrap().0, Outcome::Interrupted);
+    assert_eq!(completed(), None);
+    assert_eq!(bench.finish(experiment.id), Outcome::Completed);
+    assert!(completed().unwrap() > first);
+}
+
+#[test]
+fn the_same_config_started_by_many_at_once_is_as_many_experiments() {
+    let bench = Bench::new(TestRegistry::default());
+    drop(bench.open());
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| bench.create(config(&[&["Paint", "Say"]], &["one"], &[0], 2)));
+        }
+    });
+    let mut names: Vec<String> = bench.open().experiments().unwrap().into_iter().map(|one| one.name).collect();
+    names.sort();
+    assert_eq!(names, ["test", "test-2", "test-3", "test-4", "test-5", "test-6", "test-7", "test-8"]);
+}

@@ -421,3 +421,19 @@ fn a_relative_path_that_sqlite_would_read_otherwise_is_a_file() {
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
     assert_eq!(listing(bench.folder.path()).len(), 4);
 }
+
+#[test]
+fn another_programs_database_with_a_log_is_refused_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.sqlite");
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE mine (x); INSERT INTO mine VALUES (1);").unwrap();
+    // Left as a killed process leaves it: the log is not carried over.
+    std::mem::forget(other);
+    let before = std::fs::read(&path).unwrap();
+    let log = std::fs::read(folder.path().join("other.sqlite-wal")).unwrap();
+    let error = Store::open_write(&path, &OpenOptions { free_bytes_min: 0, ..OpenOptions::default() }).unwrap_err();
+    assert!(error.to_string().contains("another program"), "{error}");
+    assert!(std::fs::read(&path).unwrap() == before);
+    assert!(std::fs::read(folder.path().join("other.sqlite-wal")).unwrap() == log);
+}
