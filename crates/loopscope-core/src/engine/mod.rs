@@ -7,6 +7,7 @@
 //! Threads: one scheduler (the caller's), one writer that owns the store, and for each [`Lane`](crate::backend::Lane)
 //! the threads that own its models. They talk in messages; the only shared state is the queue of jobs.
 
+mod delayed;
 mod event;
 mod job;
 mod queue;

@@ -3,13 +3,13 @@
 //! It alone knows how far each run is. It never computes and never waits for the disk, except when the writer is a
 //! whole queue behind.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::delayed::DelayedJobs;
 use super::event::{Event, Progress};
 use super::job::{Fault, Input, Job, Message, Product, Task, Ticket};
 use super::queue::{CPU_LANE, Queue};
@@ -173,8 +173,7 @@ fn run_threads(
             writes,
             waiting: done.into_iter().enumerate().collect(),
             active: BTreeMap::new(),
-            delayed: BinaryHeap::new(),
-            delayed_count: 0,
+            delayed: DelayedJobs::default(),
             jobs_out: 0,
             writes_out: 0,
             is_stopping: false,
@@ -192,9 +191,6 @@ fn run_threads(
     })
 }
 
-/// A job that waits for its next attempt: when, and in which order it came.
-type Delayed = Reverse<(Instant, u64)>;
-
 struct Scheduler<'a, 'r> {
     plan: Plan<'a>,
     queue: &'a Queue,
@@ -202,8 +198,7 @@ struct Scheduler<'a, 'r> {
     /// Runs that are not under way yet.
     waiting: VecDeque<(usize, RunProgress)>,
     active: BTreeMap<usize, RunState>,
-    delayed: BinaryHeap<(Delayed, DelayedJob)>,
-    delayed_count: u64,
+    delayed: DelayedJobs,
     /// Jobs that are queued or under way.
     jobs_out: usize,
     /// Objects that are not committed yet.
@@ -214,26 +209,6 @@ struct Scheduler<'a, 'r> {
     writer_is_gone: &'r dyn Fn() -> bool,
     /// Set when a write found no writer: nothing more is computed.
     has_lost_writer: bool,
-}
-
-/// A job in the heap, which orders by time alone.
-struct DelayedJob(Job);
-
-impl PartialEq for DelayedJob {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-impl Eq for DelayedJob {}
-impl PartialOrd for DelayedJob {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for DelayedJob {
-    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
-        std::cmp::Ordering::Equal
-    }
 }
 
 impl Scheduler<'_, '_> {
@@ -264,8 +239,7 @@ impl Scheduler<'_, '_> {
     }
 
     fn patience(&self) -> Duration {
-        let next = self.delayed.peek().map(|(Reverse((due, _)), _)| due.saturating_duration_since(Instant::now()));
-        next.unwrap_or(GLANCE).min(GLANCE)
+        self.delayed.next_in().unwrap_or(GLANCE).min(GLANCE)
     }
 
     /// Lets go of everything that no thread has begun; what is under way is finished and saved.
@@ -367,13 +341,8 @@ impl Scheduler<'_, '_> {
     }
 
     fn start_delayed(&mut self) {
-        while let Some((Reverse((due, _)), _)) = self.delayed.peek() {
-            if *due > Instant::now() {
-                return;
-            }
-            if let Some((_, DelayedJob(job))) = self.delayed.pop() {
-                self.hand_out(job);
-            }
+        while let Some(job) = self.delayed.pop_due() {
+            self.hand_out(job);
         }
     }
 
@@ -467,8 +436,7 @@ impl Scheduler<'_, '_> {
             Some(wait) if !self.is_stopping => {
                 self.progress.retries += 1;
                 job.attempt += 1;
-                self.delayed_count += 1;
-                self.delayed.push((Reverse((Instant::now() + wait, self.delayed_count)), DelayedJob(job)));
+                self.delayed.push(job, wait);
                 Ok(())
             }
             Some(_) => Ok(()), // Stopping: a resume tries again.
@@ -558,10 +526,11 @@ impl Scheduler<'_, '_> {
     fn settle(&mut self, run: usize) -> Result<(), EngineError> {
         let Some(state) = self.active.get_mut(&run) else { return Ok(()) };
         state.outstanding -= 1;
-        if state.outstanding <= OUTSTANDING_MAX / 2 && !self.is_stopping {
-            if let Some(output) = state.held.take() {
-                return self.invoke_next(run, output);
-            }
+        if state.outstanding <= OUTSTANDING_MAX / 2
+            && !self.is_stopping
+            && let Some(output) = state.held.take()
+        {
+            return self.invoke_next(run, output);
         }
         if state.outstanding > 0 || self.is_stopping {
             return Ok(());
