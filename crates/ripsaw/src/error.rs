@@ -108,6 +108,13 @@ pub enum Error {
         /// The dimension of the simplices that are too many, at most one above the largest asked for.
         dimension: usize,
     },
+    /// There are more points than a matrix of all pairs is made for.
+    TooManyPoints {
+        /// Distinct points.
+        got: usize,
+        /// The most that are allowed.
+        limit: usize,
+    },
     /// The computation needs more memory than it may use.
     MemoryLimit {
         /// Bytes needed for the step that was about to be taken.
@@ -160,6 +167,7 @@ impl fmt::Display for Error {
                     "simplices of dimension {dimension} on {point_count} points must be fewer than 2^64, got more"
                 )
             }
+            Self::TooManyPoints { got, limit } => write!(f, "distinct points must be at most {limit}, got {got}"),
             Self::MemoryLimit { needed, limit } => {
                 write!(f, "memory must stay within {limit} bytes, got a need of {needed} bytes")
             }

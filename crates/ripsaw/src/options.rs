@@ -83,10 +83,12 @@ pub struct Shortcuts {
     pub apparent: bool,
     /// Keeps one of each set of points that no distance tells apart.
     pub merge_duplicates: bool,
+    /// Packs simplices into 64 bits where they fit, instead of 128.
+    pub narrow_keys: bool,
 }
 
 impl Default for Shortcuts {
     fn default() -> Self {
-        Self { clearing: true, emergent: true, apparent: true, merge_duplicates: true }
+        Self { clearing: true, emergent: true, apparent: true, merge_duplicates: true, narrow_keys: true }
     }
 }

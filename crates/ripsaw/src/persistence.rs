@@ -3,7 +3,7 @@
 use crate::diagram::Bar;
 use crate::distance::{CondensedDistances, Metric, PointCloud, condensed_length};
 use crate::error::Error;
-use crate::filtration::{Binomials, Complex, distinct_points};
+use crate::filtration::{Binomials, Complex, Graph, distinct_points};
 use crate::memory::{Ledger, condensed_bytes, layout_bytes};
 use crate::options::{Options, Shortcuts};
 use crate::reduce::diagrams;
@@ -146,10 +146,12 @@ fn compute(
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
 ) -> Result<Persistence, Error> {
-    let complex = Complex::new(distances, chosen, options.threshold, binomials)?;
-    let (diagrams, edge_count) = diagrams(&complex, options, shortcuts, ledger)?;
+    let graph = Graph::new(distances, chosen, options.threshold)?;
+    let edges = graph.edges()?;
+    let edge_count = edges.len() as u64;
+    let complex = Complex::new(graph, edges, binomials)?;
     Ok(Persistence {
-        diagrams,
+        diagrams: diagrams(&complex, options, shortcuts, ledger)?,
         threshold: complex.threshold(),
         point_count: distances.point_count(),
         distinct_point_count: chosen.len(),

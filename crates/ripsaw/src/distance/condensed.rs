@@ -124,6 +124,12 @@ impl CondensedDistances {
         &self.values
     }
 
+    /// Returns the distances from a point to those after it.
+    pub(crate) fn row(&self, i: usize) -> &[f32] {
+        let length = self.point_count - i - 1;
+        &self.values[position(i, i + 1, self.point_count)..][..length]
+    }
+
     /// Returns the distance of two points, counted from 0; zero for a point and itself.
     ///
     /// # Panics

@@ -10,11 +10,12 @@ use crate::npy;
 use crate::oracle::{small_cloud, small_dissimilarity};
 
 fn every_choice() -> impl Iterator<Item = Shortcuts> {
-    (0u8..16).map(|bits| Shortcuts {
+    (0u8..32).map(|bits| Shortcuts {
         clearing: bits & 1 != 0,
         emergent: bits & 2 != 0,
         apparent: bits & 4 != 0,
         merge_duplicates: bits & 8 != 0,
+        narrow_keys: bits & 16 != 0,
     })
 }
 
