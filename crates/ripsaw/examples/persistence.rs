@@ -1,6 +1,6 @@
 //! Computes the persistence of a cloud in an `.npy` file and says where the time went.
 //!
-//! `persistence CLOUD.npy [--max-dim 2] [--threshold X] [--bars FILE]`
+//! `persistence CLOUD.npy [--max-dim 2] [--threshold X] [--collapse auto|on|off] [--bars FILE]`
 //!
 //! Prints one line of JSON. With `--bars`, writes one bar a line, `dimension birth death`, sorted: two programs agree
 //! when the files do.
@@ -12,7 +12,7 @@ use std::fs;
 use std::io::{Write as _, stdout};
 use std::time::Instant;
 
-use ripsaw::{CondensedDistances, Metric, Options, PointCloud, persistence_of_distances};
+use ripsaw::{Collapse, CondensedDistances, Metric, Options, PointCloud, persistence_of_distances};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (mut cloud, mut bars_file, mut options) = (None, None, Options::default());
@@ -22,6 +22,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         match argument.as_str() {
             "--max-dim" => options = options.with_max_dimension(value()?.parse()?),
             "--threshold" => options = options.with_threshold(value()?.parse()?),
+            "--collapse" => {
+                options = options.with_collapse(match value()?.as_str() {
+                    "auto" => Collapse::Auto,
+                    "on" => Collapse::On,
+                    "off" => Collapse::Off,
+                    other => return Err(format!("--collapse takes auto, on or off, got {other}").into()),
+                });
+            }
             "--bars" => bars_file = Some(value()?),
             flag if flag.starts_with("--") => return Err(format!("{flag} is unknown").into()),
             _ => cloud = Some(argument),

@@ -47,7 +47,7 @@ pub use diagram::Bar;
 pub use distance::{CondensedDistances, Metric, PointCloud};
 pub use error::Error;
 pub use memory::memory_bytes_estimate;
-pub use options::{MAX_DIMENSION_LIMIT, Options};
+pub use options::{Collapse, MAX_DIMENSION_LIMIT, Options};
 pub use persistence::{Persistence, persistence_of_distances, persistence_of_points};
 pub use summary::{BarCounts, DiagramError, bar_counts, normalised_persistent_entropy, persistent_entropy};
 

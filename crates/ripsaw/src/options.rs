@@ -27,13 +27,15 @@ pub struct Options {
     /// in. `None`, the default, takes the enclosing radius, beyond which nothing happens, and so does every threshold
     /// above that radius. A bar that the threshold cuts off has no death.
     pub threshold: Option<f64>,
+    /// Whether edges that change no bar are taken out first; [`Collapse::Auto`] by default. It changes no bar.
+    pub collapse: Collapse,
     /// The most memory the computation may hold at one time, in bytes, its input left out; no limit by default.
     pub memory_bytes_max: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_dimension: 2, threshold: None, memory_bytes_max: None }
+        Self { max_dimension: 2, threshold: None, collapse: Collapse::Auto, memory_bytes_max: None }
     }
 }
 
@@ -49,6 +51,13 @@ impl Options {
     #[must_use]
     pub fn with_threshold(mut self, threshold: f64) -> Self {
         self.threshold = Some(threshold);
+        self
+    }
+
+    /// Sets whether edges that change no bar are taken out first.
+    #[must_use]
+    pub fn with_collapse(mut self, collapse: Collapse) -> Self {
+        self.collapse = collapse;
         self
     }
 
@@ -69,6 +78,22 @@ impl Options {
             _ => Ok(()),
         }
     }
+}
+
+/// Chooses whether edges are collapsed: taken out where their coming changes no homology.
+///
+/// The bars are the same for all choices, only the time differs. The method is that of Boissonnat and Pritam (2020) in
+/// the order of Glisse and Pritam (2022).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Collapse {
+    /// Begins, and stops when it does not pay.
+    #[default]
+    Auto,
+    /// Collapses all edges.
+    On,
+    /// Leaves all edges.
+    Off,
 }
 
 /// Switches each shortcut on or off; the bars are the same for all settings.

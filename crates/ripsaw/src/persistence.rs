@@ -3,9 +3,9 @@
 use crate::diagram::Bar;
 use crate::distance::{CondensedDistances, Metric, PointCloud, condensed_length};
 use crate::error::Error;
-use crate::filtration::{Binomials, Complex, Graph, distinct_points};
+use crate::filtration::{Binomials, Complex, Graph, collapse, distinct_points};
 use crate::memory::{Ledger, condensed_bytes, layout_bytes};
-use crate::options::{Options, Shortcuts};
+use crate::options::{Collapse, Options, Shortcuts};
 use crate::reduce::diagrams;
 
 /// Holds the persistence diagrams of one cloud, and what they were computed from.
@@ -146,9 +146,13 @@ fn compute(
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
 ) -> Result<Persistence, Error> {
-    let graph = Graph::new(distances, chosen, options.threshold)?;
-    let edges = graph.edges()?;
+    let mut graph = Graph::new(distances, chosen, options.threshold)?;
+    let mut edges = graph.edges()?;
     let edge_count = edges.len() as u64;
+    if options.collapse != Collapse::Off {
+        collapse(&mut graph, &edges, options.collapse == Collapse::Auto)?;
+        edges.retain(|edge| graph.has_edge(edge.ends()));
+    }
     let complex = Complex::new(graph, edges, binomials)?;
     Ok(Persistence {
         diagrams: diagrams(&complex, options, shortcuts, ledger)?,

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::filtration::Binomials;
-use crate::filtration::graph::{Edge, Graph};
+use crate::filtration::graph::{Edge, Graph, flip};
 use crate::memory::with_room;
 
 /// Holds the edges by rank, and the rank of every pair.
@@ -128,11 +128,4 @@ impl Complex {
         }
         None
     }
-}
-
-/// Adds an edge to rows of bits, or takes it out.
-#[inline]
-pub(crate) fn flip(rows: &mut [u64], words_per_row: usize, [large, small]: [usize; 2]) {
-    rows[large * words_per_row + small / 64] ^= 1 << (small % 64);
-    rows[small * words_per_row + large / 64] ^= 1 << (large % 64);
 }

@@ -97,6 +97,18 @@ impl Graph {
         self.threshold
     }
 
+    pub(crate) fn has_edge(&self, [u, v]: [usize; 2]) -> bool {
+        self.adjacency[u * self.words_per_row + v / 64] >> (v % 64) & 1 == 1
+    }
+
+    /// Takes an edge out.
+    pub(crate) fn remove(&mut self, ends: [usize; 2]) {
+        let [u, v] = ends;
+        self.lengths[u * self.point_count + v] = ABSENT;
+        self.lengths[v * self.point_count + u] = ABSENT;
+        flip(&mut self.adjacency, self.words_per_row, ends);
+    }
+
     /// Returns all edges in the order of the filtration.
     ///
     /// # Errors
@@ -113,6 +125,13 @@ impl Graph {
         edges.sort_unstable();
         Ok(edges)
     }
+}
+
+/// Adds an edge to rows of bits, or takes it out.
+#[inline]
+pub(crate) fn flip(rows: &mut [u64], words_per_row: usize, [large, small]: [usize; 2]) {
+    rows[large * words_per_row + small / 64] ^= 1 << (small % 64);
+    rows[small * words_per_row + large / 64] ^= 1 << (large % 64);
 }
 
 /// Fills both halves of the matrix of the chosen points.

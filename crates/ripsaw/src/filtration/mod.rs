@@ -7,6 +7,7 @@
 
 mod binomial;
 mod cofacets;
+mod collapse;
 mod complex;
 mod duplicates;
 mod graph;
@@ -14,7 +15,8 @@ mod key;
 
 pub(crate) use binomial::Binomials;
 pub(crate) use cofacets::Cofacets;
-pub(crate) use complex::{Complex, flip};
+pub(crate) use collapse::collapse;
+pub(crate) use complex::Complex;
 pub(crate) use duplicates::distinct_points;
-pub(crate) use graph::{Edge, Graph};
+pub(crate) use graph::{Edge, Graph, flip};
 pub(crate) use key::{Key, Packing};
