@@ -1,6 +1,7 @@
 //! Computes the persistence of a cloud in an `.npy` file and says where the time went.
 //!
-//! `persistence CLOUD.npy [--max-dim 2] [--threshold X] [--collapse auto|on|off] [--bars FILE]`
+//! `persistence CLOUD.npy [--max-dim 2] [--threshold X] [--collapse auto|on|off] [--threads N]
+//! [--memory-limit BYTES] [--bars FILE]`
 //!
 //! Prints one line of JSON. With `--bars`, writes one bar a line, `dimension birth death`, sorted: two programs agree
 //! when the files do.
@@ -10,9 +11,10 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Write as _, stdout};
+use std::ops::ControlFlow;
 use std::time::Instant;
 
-use ripsaw::{Collapse, CondensedDistances, Metric, Options, PointCloud, persistence_of_distances};
+use ripsaw::{Collapse, Metric, Options, PointCloud, Stage, persistence_of_points_watched};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (mut cloud, mut bars_file, mut options) = (None, None, Options::default());
@@ -30,6 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                     other => return Err(format!("--collapse takes auto, on or off, got {other}").into()),
                 });
             }
+            "--threads" => options = options.with_threads(value()?.parse()?),
+            "--memory-limit" => options = options.with_memory_bytes_max(value()?.parse()?),
             "--bars" => bars_file = Some(value()?),
             flag if flag.starts_with("--") => return Err(format!("{flag} is unknown").into()),
             _ => cloud = Some(argument),
@@ -40,9 +44,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let points = PointCloud::new(&coordinates, count, dimension)?;
     let start = Instant::now();
-    let distances = CondensedDistances::from_points(&points, Metric::Euclidean)?;
-    let measured = start.elapsed().as_secs_f64();
-    let persistence = persistence_of_distances(&distances, &options)?;
+    let mut begun: Vec<(Stage, f64)> = Vec::new();
+    let mut watch = |stage, _| {
+        if begun.last().is_none_or(|&(last, _)| last != stage) {
+            begun.push((stage, start.elapsed().as_secs_f64()));
+        }
+        ControlFlow::Continue(())
+    };
+    let persistence = persistence_of_points_watched(&points, Metric::Euclidean, &options, &mut watch)?;
     let total = start.elapsed().as_secs_f64();
 
     let mut text = String::new();
@@ -55,12 +64,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(file, text)?;
     }
     let bar_counts: Vec<usize> = persistence.diagrams.iter().map(Vec::len).collect();
+    // A stage lasts from its first report, that of the distances from the start, to the first of the next.
+    let ends = begun.iter().skip(1).map(|&(_, time)| time).chain([total]);
+    let mut seconds = String::new();
+    for (number, (&(stage, time), end)) in begun.iter().zip(ends).enumerate() {
+        let time = if number == 0 { 0.0 } else { time };
+        write!(seconds, r#""{}": {:.4}, "#, name(stage), end - time)?;
+    }
+    let edge_count = persistence.edge_count;
     writeln!(
         stdout(),
-        r#"{{"n": {count}, "edges": {}, "bars": {bar_counts:?}, "seconds": {{"distances": {measured:.4}, "total": {total:.4}}}}}"#,
-        persistence.edge_count
+        r#"{{"n": {count}, "edges": {edge_count}, "bars": {bar_counts:?}, "seconds": {{{seconds}"total": {total:.4}}}}}"#,
     )?;
     Ok(())
+}
+
+fn name(stage: Stage) -> String {
+    match stage {
+        Stage::Columns { dimension } => format!("columns {dimension}"),
+        Stage::Reduction { dimension } => format!("reduction {dimension}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
 }
 
 /// Returns rows, columns and numbers of a little-endian `f32` matrix in C order.

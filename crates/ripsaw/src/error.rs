@@ -122,6 +122,8 @@ pub enum Error {
         /// Bytes allowed, from [`crate::Options::memory_bytes_max`].
         limit: u64,
     },
+    /// The watcher of the computation ended it.
+    Cancelled,
     /// The allocator refused.
     OutOfMemory {
         /// Bytes needed for the step that was about to be taken.
@@ -171,6 +173,7 @@ impl fmt::Display for Error {
             Self::MemoryLimit { needed, limit } => {
                 write!(f, "memory must stay within {limit} bytes, got a need of {needed} bytes")
             }
+            Self::Cancelled => write!(f, "the computation was cancelled"),
             Self::OutOfMemory { needed } => write!(f, "{needed} bytes of memory must be available, got a refusal"),
         }
     }

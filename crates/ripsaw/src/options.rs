@@ -29,13 +29,15 @@ pub struct Options {
     pub threshold: Option<f64>,
     /// Whether edges that change no bar are taken out first; [`Collapse::Auto`] by default. It changes no bar.
     pub collapse: Collapse,
+    /// How many threads work, the calling one among them; 1 by default, and 0 counts as 1. It changes no bar.
+    pub thread_count: usize,
     /// The most memory the computation may hold at one time, in bytes, its input left out; no limit by default.
     pub memory_bytes_max: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_dimension: 2, threshold: None, collapse: Collapse::Auto, memory_bytes_max: None }
+        Self { max_dimension: 2, threshold: None, collapse: Collapse::Auto, thread_count: 1, memory_bytes_max: None }
     }
 }
 
@@ -58,6 +60,13 @@ impl Options {
     #[must_use]
     pub fn with_collapse(mut self, collapse: Collapse) -> Self {
         self.collapse = collapse;
+        self
+    }
+
+    /// Sets how many threads work.
+    #[must_use]
+    pub fn with_threads(mut self, thread_count: usize) -> Self {
+        self.thread_count = thread_count;
         self
     }
 

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::filtration::graph::{Edge, Graph, flip};
 use crate::memory::with_room;
+use crate::parallel::{Progress, Stage};
 
 /// How often another vertex may take over before an edge is left as it is.
 ///
@@ -18,14 +19,20 @@ const PAYS_AT: usize = 2;
 /// Takes out edges whose coming and staying changes no homology.
 ///
 /// `edges` are those of the graph in the order of the filtration; they are gone through from the longest
-/// (Glisse and Pritam 2022). An edge is dominated at some length if one of the vertices that make a triangle with it has edges of
-/// that length to all the others. If it is dominated at every length from its own on, its coming changes no homology
-/// (Boissonnat and Pritam 2020) and it is taken out. Others keep their length: to move them to the length at which domination ends
-/// is right too, but saves no more columns and takes longer. Takes O(n / 64) time for each vertex tried.
+/// (Glisse and Pritam 2022). An edge is dominated at some length if one of the vertices that make a triangle with it has
+/// edges of that length to all the others. If it is dominated at every length from its own on, its coming changes no
+/// homology (Boissonnat and Pritam 2020) and it is taken out. Others keep their length: to move them to the length at
+/// which domination ends is right too, but saves no more columns and takes longer. Takes O(n / 64) time for each vertex
+/// tried.
 ///
 /// With `only_while_it_pays`, stops at the first block of which too few edges go: the longest edges are the ones that
 /// are dominated most and whose going saves most.
-pub(crate) fn collapse(graph: &mut Graph, edges: &[Edge], only_while_it_pays: bool) -> Result<(), Error> {
+pub(crate) fn collapse(
+    graph: &mut Graph,
+    edges: &[Edge],
+    only_while_it_pays: bool,
+    progress: &mut Progress<'_>,
+) -> Result<(), Error> {
     let mut present: Vec<u64> = with_room(graph.adjacency.len())?;
     present.extend_from_slice(&graph.adjacency);
     let words = graph.words_per_row;
@@ -41,7 +48,8 @@ pub(crate) fn collapse(graph: &mut Graph, edges: &[Edge], only_while_it_pays: bo
     };
     // Edges that stay are present until a shorter one comes.
     let mut kept: Vec<Edge> = Vec::new();
-    for block in edges.rchunks(BLOCK) {
+    for (number, block) in edges.rchunks(BLOCK).enumerate() {
+        progress.report(Stage::Collapse, number * BLOCK, edges.len())?;
         let mut removed_count = 0;
         for &edge in block.iter().rev() {
             if kept.last().is_some_and(|last| last.length_bits() > edge.length_bits()) {

@@ -18,7 +18,6 @@ pub(crate) struct Complex {
     edges: Vec<Edge>,
     /// For each edge the largest vertex that makes a triangle with it at the same rank, or [`NO_VERTEX`].
     tops: Vec<u16>,
-    threshold: f64,
     binomials: Binomials,
 }
 
@@ -32,7 +31,6 @@ impl Complex {
     ///
     /// [`Error::OutOfMemory`].
     pub(crate) fn new(graph: Graph, edges: Vec<Edge>, binomials: Binomials) -> Result<Self, Error> {
-        let threshold = graph.threshold();
         let Graph { point_count, lengths: mut ranks, adjacency, words_per_row, .. } = graph;
         let mut tops = with_room(edges.len())?;
         // The graph of the edges of smaller rank.
@@ -48,16 +46,11 @@ impl Complex {
             tops.push(top.unwrap_or(NO_VERTEX));
             flip(&mut older, words_per_row, edge.ends());
         }
-        Ok(Self { point_count, ranks, adjacency, words_per_row, edges, tops, threshold, binomials })
+        Ok(Self { point_count, ranks, adjacency, words_per_row, edges, tops, binomials })
     }
 
     pub(crate) fn point_count(&self) -> usize {
         self.point_count
-    }
-
-    /// Returns the threshold in force, in units of the metric.
-    pub(crate) fn threshold(&self) -> f64 {
-        self.threshold
     }
 
     pub(crate) fn binomials(&self) -> &Binomials {

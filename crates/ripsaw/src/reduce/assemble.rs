@@ -1,13 +1,19 @@
 //! The columns of one dimension that have to be reduced.
 
 use std::cmp::Reverse;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::filtration::{Complex, Key, Packing, flip};
 use crate::memory::Ledger;
 use crate::options::Shortcuts;
+use crate::parallel::{Progress, Stage};
 use crate::reduce::apparent::ApparentPairs;
 use crate::reduce::pivots::Pivots;
+
+/// Edges whose simplices one thread goes through at a time.
+const CHUNK: usize = 4096;
 
 /// Returns the simplices of one dimension, at least 1, whose columns have to be reduced, youngest first.
 ///
@@ -19,37 +25,36 @@ pub(crate) fn assemble_columns<K: Key>(
     pivots_below: &Pivots<K>,
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
+    progress: &mut Progress<'_>,
 ) -> Result<Vec<K>, Error> {
-    let words = complex.words_per_row();
-    let mut assembly = Assembly {
+    let shared = Mutex::new(&mut *ledger);
+    let start = || Assembly {
+        complex,
         rest_count: dimension - 1,
         packing: Packing::new(complex),
         pivots_below,
         shortcuts,
         apparent: ApparentPairs::new(complex),
         older: complex.adjacency().to_vec(),
-        words,
-        common: vec![vec![0; words]; dimension],
+        older_count: complex.edges().len(),
+        words: complex.words_per_row(),
+        common: vec![vec![0; complex.words_per_row()]; dimension],
         rest: Vec::new(),
         columns: Vec::new(),
-        ledger,
+        ledger: &shared,
     };
-    for (rank, edge) in complex.edges().iter().enumerate().rev() {
-        let ends = edge.ends();
-        flip(&mut assembly.older, words, ends);
-        let rank = rank as u32;
-        if dimension == 1 {
-            if !shortcuts.apparent || complex.top(rank).is_none() {
-                assembly.push(rank)?;
-            }
-        } else if complex.top(rank).is_some() {
-            let start = assembly.columns.len();
-            assembly.narrow(ends[0], ends[1], 0);
-            assembly.extend(rank, 0)?;
-            assembly.columns[start..].sort_unstable_by_key(|&column| Reverse(column));
-        }
+    let chunks = (0..complex.edges().len().div_ceil(CHUNK)).map(|chunk| {
+        let after = complex.edges().len() - chunk * CHUNK;
+        after.saturating_sub(CHUNK)..after
+    });
+    let parts = progress.map(Stage::Columns { dimension }, chunks, start, Assembly::columns_of_edges)?;
+    let mut columns = Vec::new();
+    ledger.reserve(&mut columns, parts.iter().map(Vec::len).sum())?;
+    for part in parts {
+        columns.extend_from_slice(&part);
+        ledger.give_back((part.capacity() * size_of::<K>()) as u64);
     }
-    Ok(assembly.columns)
+    Ok(columns)
 }
 
 /// Tells whether a simplex ends a bar of the dimension below, so that its own column reduces to zero.
@@ -63,7 +68,8 @@ pub(crate) fn kills_a_class<K: Key>(
     (shortcuts.apparent && apparent.facet_of(simplex, rest_count).is_some()) || pivots_below.contains(simplex)
 }
 
-struct Assembly<'a, K> {
+struct Assembly<'a, 'b, K> {
+    complex: &'a Complex,
     rest_count: usize,
     packing: Packing<'a>,
     pivots_below: &'a Pivots<K>,
@@ -71,6 +77,8 @@ struct Assembly<'a, K> {
     apparent: ApparentPairs<'a>,
     /// The graph of the edges older than the one under way.
     older: Vec<u64>,
+    /// The rank of that edge, or the number of edges.
+    older_count: usize,
     words: usize,
     /// For the edge with the first vertices of the rest, the vertices that have older edges to all of them. One row more
     /// is for the vertices of which some larger one makes an apparent pair impossible.
@@ -78,10 +86,33 @@ struct Assembly<'a, K> {
     /// The first vertices of the rest, in falling order.
     rest: Vec<usize>,
     columns: Vec<K>,
-    ledger: &'a mut Ledger,
+    ledger: &'a Mutex<&'b mut Ledger>,
 }
 
-impl<K: Key> Assembly<'_, K> {
+impl<K: Key> Assembly<'_, '_, K> {
+    /// Returns the columns of the simplices that enter with these edges, which are older than all before.
+    fn columns_of_edges(&mut self, ranks: Range<usize>) -> Result<Vec<K>, Error> {
+        for rank in ranks.rev() {
+            while self.older_count > rank {
+                self.older_count -= 1;
+                flip(&mut self.older, self.words, self.complex.edges()[self.older_count].ends());
+            }
+            let top = self.complex.top(rank as u32);
+            if self.rest_count == 0 {
+                if !self.shortcuts.apparent || top.is_none() {
+                    self.push(rank as u32)?;
+                }
+            } else if top.is_some() {
+                let start = self.columns.len();
+                let [large, small] = self.complex.edges()[rank].ends();
+                self.narrow(large, small, 0);
+                self.extend(rank as u32, 0)?;
+                self.columns[start..].sort_unstable_by_key(|&column| Reverse(column));
+            }
+        }
+        Ok(std::mem::take(&mut self.columns))
+    }
+
     /// Writes the common neighbours of two vertices.
     fn narrow(&mut self, v: usize, w: usize, level: usize) {
         let (row, other) = (&self.older[v * self.words..], &self.older[w * self.words..]);
@@ -168,7 +199,10 @@ impl<K: Key> Assembly<'_, K> {
         if shortcuts.clearing && kills_a_class(simplex, self.rest_count, pivots, shortcuts, &mut self.apparent) {
             return Ok(());
         }
-        self.ledger.reserve(&mut self.columns, 1)?;
+        if self.columns.len() == self.columns.capacity() {
+            let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+            ledger.reserve(&mut self.columns, 1)?;
+        }
         self.columns.push(simplex);
         Ok(())
     }

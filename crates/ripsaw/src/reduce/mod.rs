@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::filtration::{Complex, Key, Packing};
 use crate::memory::Ledger;
 use crate::options::{Options, Shortcuts};
+use crate::parallel::Progress;
 
 use self::assemble::assemble_columns;
 use self::components::merge_components;
@@ -28,11 +29,12 @@ pub(crate) fn diagrams(
     options: &Options,
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
+    progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<Bar>>, Error> {
     if shortcuts.narrow_keys && Packing::new(complex).is_narrow(options.max_dimension) {
-        diagrams_by::<u64>(complex, options, shortcuts, ledger)
+        diagrams_by::<u64>(complex, options, shortcuts, ledger, progress)
     } else {
-        diagrams_by::<u128>(complex, options, shortcuts, ledger)
+        diagrams_by::<u128>(complex, options, shortcuts, ledger, progress)
     }
 }
 
@@ -41,13 +43,14 @@ fn diagrams_by<K: Key>(
     options: &Options,
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
+    progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<Bar>>, Error> {
     let held = ledger.held();
     let (bars, mut pivots) = merge_components::<K>(complex, ledger)?;
     let mut diagrams = vec![bars];
     for dimension in 1..=options.max_dimension {
-        let columns = assemble_columns(complex, dimension, &pivots, shortcuts, ledger)?;
-        let (bars, next) = reduce(complex, dimension, &columns, &pivots, shortcuts, ledger)?;
+        let columns = assemble_columns(complex, dimension, &pivots, shortcuts, ledger, progress)?;
+        let (bars, next) = reduce(complex, dimension, &columns, &pivots, shortcuts, ledger, progress)?;
         diagrams.push(bars);
         pivots = next;
         // The columns of this dimension are gone; only its pivots stay.

@@ -5,10 +5,14 @@ use crate::error::Error;
 use crate::filtration::{Cofacets, Complex, Key, Packing};
 use crate::memory::Ledger;
 use crate::options::Shortcuts;
+use crate::parallel::{Progress, Stage};
 use crate::reduce::apparent::ApparentPairs;
 use crate::reduce::assemble::kills_a_class;
 use crate::reduce::column::{Additions, WorkingColumn};
 use crate::reduce::pivots::Pivots;
+
+/// Columns between two reports.
+const REPORT_EVERY: usize = 256;
 
 /// Reduces `columns`, simplices of one dimension and youngest first, and returns the bars and the pivots.
 ///
@@ -20,6 +24,7 @@ pub(crate) fn reduce<K: Key>(
     pivots_below: &Pivots<K>,
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
+    progress: &mut Progress<'_>,
 ) -> Result<(Vec<Bar>, Pivots<K>), Error> {
     let packing = Packing::new(complex);
     let rest_count = dimension - 1;
@@ -39,6 +44,9 @@ pub(crate) fn reduce<K: Key>(
     let mut diagram = Diagram::default();
     let diameter = |simplex: K, rest_count| complex.diameter(simplex.rank(packing.shift(rest_count)));
     for (column, &simplex) in columns.iter().enumerate() {
+        if column % REPORT_EVERY == 0 {
+            progress.report(Stage::Reduction { dimension }, column, columns.len())?;
+        }
         match reduction.reduce_column(simplex)? {
             Some(pivot) => {
                 reduction.keep(column, pivot)?;
