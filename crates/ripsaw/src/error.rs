@@ -108,6 +108,13 @@ pub enum Error {
         /// The dimension of the simplices that are too many, at most one above the largest asked for.
         dimension: usize,
     },
+    /// There are more points than a matrix of all pairs is made for.
+    TooManyPoints {
+        /// Distinct points.
+        got: usize,
+        /// The most that are allowed.
+        limit: usize,
+    },
     /// The computation needs more memory than it may use.
     MemoryLimit {
         /// Bytes needed for the step that was about to be taken.
@@ -115,6 +122,8 @@ pub enum Error {
         /// Bytes allowed, from [`crate::Options::memory_bytes_max`].
         limit: u64,
     },
+    /// The watcher of the computation ended it.
+    Cancelled,
     /// The allocator refused.
     OutOfMemory {
         /// Bytes needed for the step that was about to be taken.
@@ -160,9 +169,11 @@ impl fmt::Display for Error {
                     "simplices of dimension {dimension} on {point_count} points must be fewer than 2^64, got more"
                 )
             }
+            Self::TooManyPoints { got, limit } => write!(f, "distinct points must be at most {limit}, got {got}"),
             Self::MemoryLimit { needed, limit } => {
                 write!(f, "memory must stay within {limit} bytes, got a need of {needed} bytes")
             }
+            Self::Cancelled => write!(f, "the computation was cancelled"),
             Self::OutOfMemory { needed } => write!(f, "{needed} bytes of memory must be available, got a refusal"),
         }
     }

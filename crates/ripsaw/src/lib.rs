@@ -31,7 +31,6 @@
 //! `zomorodian2005`. The keys are those of `REFERENCES.md`.
 
 #![warn(missing_docs)]
-#![forbid(unsafe_code)]
 
 mod diagram;
 mod distance;
@@ -39,6 +38,7 @@ mod error;
 mod filtration;
 mod memory;
 mod options;
+mod parallel;
 mod persistence;
 mod reduce;
 mod summary;
@@ -47,8 +47,12 @@ pub use diagram::Bar;
 pub use distance::{CondensedDistances, Metric, PointCloud};
 pub use error::Error;
 pub use memory::memory_bytes_estimate;
-pub use options::{MAX_DIMENSION_LIMIT, Options};
-pub use persistence::{Persistence, persistence_of_distances, persistence_of_points};
+pub use options::{Collapse, MAX_DIMENSION_LIMIT, Options};
+pub use parallel::Stage;
+pub use persistence::{
+    Persistence, persistence_of_distances, persistence_of_distances_watched, persistence_of_points,
+    persistence_of_points_watched,
+};
 pub use summary::{BarCounts, DiagramError, bar_counts, normalised_persistent_entropy, persistent_entropy};
 
 #[doc(hidden)]

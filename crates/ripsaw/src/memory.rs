@@ -7,7 +7,7 @@
 use std::collections::TryReserveError;
 
 use crate::error::Error;
-use crate::filtration::{Complex, Simplex};
+use crate::filtration::{Edge, Graph};
 use crate::options::Options;
 
 /// Returns an upper estimate of the bytes laid out before the reduction of [`crate::persistence_of_points`] begins.
@@ -40,12 +40,18 @@ pub(crate) fn layout_bytes(point_count: usize, options: &Options) -> u64 {
     // Four numbers a point: which are kept, the forest of components, the sizes of its trees.
     let binomial_rows = options.max_dimension as u64 + 3;
     let rows = (point_count as u64).saturating_add(1).saturating_mul(8 * (binomial_rows + 4));
-    rows.saturating_add(edge_bytes(point_count)).saturating_add(Complex::bytes(point_count))
+    rows.saturating_add(edge_bytes(point_count))
+        .saturating_add(Graph::bytes(point_count).saturating_add(bits_bytes(point_count)))
 }
 
-/// The list of all edges of so many points.
-pub(crate) fn edge_bytes(point_count: usize) -> u64 {
-    pair_count(point_count).saturating_mul(size_of::<Simplex>() as u64)
+/// The list of all edges of so many points, with a vertex for each.
+fn edge_bytes(point_count: usize) -> u64 {
+    pair_count(point_count).saturating_mul((size_of::<Edge>() + size_of::<u16>()) as u64)
+}
+
+/// A second graph of so many points, as bits.
+fn bits_bytes(point_count: usize) -> u64 {
+    (point_count as u64).saturating_mul(8 * (point_count as u64).div_ceil(64))
 }
 
 fn pair_count(point_count: usize) -> u64 {

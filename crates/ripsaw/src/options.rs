@@ -27,13 +27,17 @@ pub struct Options {
     /// in. `None`, the default, takes the enclosing radius, beyond which nothing happens, and so does every threshold
     /// above that radius. A bar that the threshold cuts off has no death.
     pub threshold: Option<f64>,
+    /// Whether edges that change no bar are taken out first; [`Collapse::Auto`] by default. It changes no bar.
+    pub collapse: Collapse,
+    /// How many threads work, the calling one among them; 1 by default, and 0 counts as 1. It changes no bar.
+    pub thread_count: usize,
     /// The most memory the computation may hold at one time, in bytes, its input left out; no limit by default.
     pub memory_bytes_max: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_dimension: 2, threshold: None, memory_bytes_max: None }
+        Self { max_dimension: 2, threshold: None, collapse: Collapse::Auto, thread_count: 1, memory_bytes_max: None }
     }
 }
 
@@ -49,6 +53,20 @@ impl Options {
     #[must_use]
     pub fn with_threshold(mut self, threshold: f64) -> Self {
         self.threshold = Some(threshold);
+        self
+    }
+
+    /// Sets whether edges that change no bar are taken out first.
+    #[must_use]
+    pub fn with_collapse(mut self, collapse: Collapse) -> Self {
+        self.collapse = collapse;
+        self
+    }
+
+    /// Sets how many threads work.
+    #[must_use]
+    pub fn with_threads(mut self, thread_count: usize) -> Self {
+        self.thread_count = thread_count;
         self
     }
 
@@ -71,6 +89,22 @@ impl Options {
     }
 }
 
+/// Chooses whether edges are collapsed: taken out where their coming changes no homology.
+///
+/// The bars are the same for all choices, only the time differs. The method is that of Boissonnat and Pritam (2020) in
+/// the order of Glisse and Pritam (2022).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Collapse {
+    /// Begins, and stops when it does not pay.
+    #[default]
+    Auto,
+    /// Collapses all edges.
+    On,
+    /// Leaves all edges.
+    Off,
+}
+
 /// Switches each shortcut on or off; the bars are the same for all settings.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +117,12 @@ pub struct Shortcuts {
     pub apparent: bool,
     /// Keeps one of each set of points that no distance tells apart.
     pub merge_duplicates: bool,
+    /// Packs simplices into 64 bits where they fit, instead of 128.
+    pub narrow_keys: bool,
 }
 
 impl Default for Shortcuts {
     fn default() -> Self {
-        Self { clearing: true, emergent: true, apparent: true, merge_duplicates: true }
+        Self { clearing: true, emergent: true, apparent: true, merge_duplicates: true, narrow_keys: true }
     }
 }

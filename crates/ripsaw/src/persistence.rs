@@ -1,11 +1,14 @@
 //! The way from points or distances to diagrams.
 
+use std::ops::ControlFlow;
+
 use crate::diagram::Bar;
 use crate::distance::{CondensedDistances, Metric, PointCloud, condensed_length};
 use crate::error::Error;
-use crate::filtration::{Binomials, Complex, distinct_points};
+use crate::filtration::{Binomials, Complex, Graph, collapse, distinct_points};
 use crate::memory::{Ledger, condensed_bytes, layout_bytes};
-use crate::options::{Options, Shortcuts};
+use crate::options::{Collapse, Options, Shortcuts};
+use crate::parallel::{Progress, Stage};
 use crate::reduce::diagrams;
 
 /// Holds the persistence diagrams of one cloud, and what they were computed from.
@@ -84,6 +87,50 @@ pub fn persistence_of_distances(distances: &CondensedDistances, options: &Option
     persistence_of_distances_with(distances, options, Shortcuts::default())
 }
 
+/// As [`persistence_of_points`], telling a watcher how far each stage has come, from 0 to 1.
+///
+/// It is called from this thread, many times a second where much is to be done, and ends the computation by returning
+/// [`ControlFlow::Break`]. Stages come in order; fractions do not fall within one, and may stop short of 1.
+///
+/// ```
+/// use std::ops::ControlFlow;
+///
+/// use ripsaw::{Error, Metric, Options, PointCloud, persistence_of_points_watched};
+///
+/// let square = PointCloud::new(&[0., 0., 1., 0., 1., 1., 0., 1.], 4, 2)?;
+/// let mut impatient = |_stage, _fraction| ControlFlow::Break(());
+/// let ended = persistence_of_points_watched(&square, Metric::Euclidean, &Options::default(), &mut impatient);
+/// assert_eq!(ended, Err(Error::Cancelled));
+/// # Ok::<(), ripsaw::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`persistence_of_points`], and [`Error::Cancelled`].
+pub fn persistence_of_points_watched(
+    points: &PointCloud<'_>,
+    metric: Metric,
+    options: &Options,
+    watcher: &mut dyn FnMut(Stage, f64) -> ControlFlow<()>,
+) -> Result<Persistence, Error> {
+    let progress = Progress::new(options.thread_count, Some(watcher));
+    of_points(points, metric, options, Shortcuts::default(), progress)
+}
+
+/// As [`persistence_of_distances`], telling a watcher how far each stage has come, as [`persistence_of_points_watched`].
+///
+/// # Errors
+///
+/// As [`persistence_of_distances`], and [`Error::Cancelled`].
+pub fn persistence_of_distances_watched(
+    distances: &CondensedDistances,
+    options: &Options,
+    watcher: &mut dyn FnMut(Stage, f64) -> ControlFlow<()>,
+) -> Result<Persistence, Error> {
+    let progress = Progress::new(options.thread_count, Some(watcher));
+    of_distances(distances, options, Shortcuts::default(), progress)
+}
+
 /// As [`persistence_of_points`], with each shortcut on or off.
 ///
 /// # Errors
@@ -96,16 +143,7 @@ pub fn persistence_of_points_with(
     options: &Options,
     shortcuts: Shortcuts,
 ) -> Result<Persistence, Error> {
-    options.check()?;
-    let chosen = if shortcuts.merge_duplicates { points.distinct() } else { (0..points.count()).collect() };
-    let binomials = binomials(chosen.len(), options)?;
-    let mut ledger = Ledger::new(options.memory_bytes_max);
-    ledger.take(condensed_bytes(chosen.len()).saturating_add(layout_bytes(chosen.len(), options)))?;
-    let distances = CondensedDistances::from_chosen_points(points, metric, &chosen)?;
-    // A metric of directions finds duplicates that the coordinates do not show.
-    let chosen = distinct(&distances, shortcuts);
-    let persistence = compute(&distances, &chosen, binomials, options, shortcuts, &mut ledger)?;
-    Ok(Persistence { point_count: points.count(), ..persistence })
+    of_points(points, metric, options, shortcuts, Progress::new(options.thread_count, None))
 }
 
 /// As [`persistence_of_distances`], with each shortcut on or off.
@@ -119,12 +157,44 @@ pub fn persistence_of_distances_with(
     options: &Options,
     shortcuts: Shortcuts,
 ) -> Result<Persistence, Error> {
+    of_distances(distances, options, shortcuts, Progress::new(options.thread_count, None))
+}
+
+fn of_points(
+    points: &PointCloud<'_>,
+    metric: Metric,
+    options: &Options,
+    shortcuts: Shortcuts,
+    mut progress: Progress<'_>,
+) -> Result<Persistence, Error> {
+    options.check()?;
+    let chosen = if shortcuts.merge_duplicates { points.distinct() } else { (0..points.count()).collect() };
+    let binomials = binomials(chosen.len(), options)?;
+    let mut ledger = Ledger::new(options.memory_bytes_max);
+    ledger.take(condensed_bytes(chosen.len()).saturating_add(layout_bytes(chosen.len(), options)))?;
+    let distances = CondensedDistances::from_chosen_points(points, metric, &chosen, &mut progress)?;
+    // A metric of directions finds duplicates that the coordinates do not show.
+    let chosen = distinct(&distances, shortcuts);
+    let graph = Graph::new(&distances, &chosen, options.threshold)?;
+    drop(distances);
+    let persistence = compute(graph, binomials, options, shortcuts, &mut ledger, progress)?;
+    Ok(Persistence { point_count: points.count(), ..persistence })
+}
+
+fn of_distances(
+    distances: &CondensedDistances,
+    options: &Options,
+    shortcuts: Shortcuts,
+    progress: Progress<'_>,
+) -> Result<Persistence, Error> {
     options.check()?;
     let chosen = distinct(distances, shortcuts);
     let binomials = binomials(chosen.len(), options)?;
     let mut ledger = Ledger::new(options.memory_bytes_max);
     ledger.take(layout_bytes(chosen.len(), options))?;
-    compute(distances, &chosen, binomials, options, shortcuts, &mut ledger)
+    let graph = Graph::new(distances, &chosen, options.threshold)?;
+    let persistence = compute(graph, binomials, options, shortcuts, &mut ledger, progress)?;
+    Ok(Persistence { point_count: distances.point_count(), ..persistence })
 }
 
 /// Returns the points to keep: all, unless duplicates are to be merged.
@@ -138,21 +208,23 @@ fn binomials(point_count: usize, options: &Options) -> Result<Binomials, Error> 
     Binomials::new(point_count, options.max_dimension + 2)
 }
 
+/// Does all that follows the distances; the points given are taken to be distinct.
 fn compute(
-    distances: &CondensedDistances,
-    chosen: &[usize],
+    mut graph: Graph,
     binomials: Binomials,
     options: &Options,
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
+    mut progress: Progress<'_>,
 ) -> Result<Persistence, Error> {
-    let complex = Complex::new(distances, chosen, options.threshold, binomials)?;
-    let (diagrams, edge_count) = diagrams(&complex, options, shortcuts, ledger)?;
-    Ok(Persistence {
-        diagrams,
-        threshold: complex.threshold(),
-        point_count: distances.point_count(),
-        distinct_point_count: chosen.len(),
-        edge_count,
-    })
+    let (point_count, threshold) = (graph.point_count, graph.threshold());
+    let mut edges = graph.edges()?;
+    let edge_count = edges.len() as u64;
+    if options.collapse != Collapse::Off {
+        collapse(&mut graph, &edges, options.collapse == Collapse::Auto, &mut progress)?;
+        edges.retain(|edge| graph.has_edge(edge.ends()));
+    }
+    let complex = Complex::new(graph, edges, binomials)?;
+    let diagrams = diagrams(&complex, options, shortcuts, ledger, &mut progress)?;
+    Ok(Persistence { diagrams, threshold, point_count, distinct_point_count: point_count, edge_count })
 }

@@ -2,8 +2,13 @@
 
 use crate::distance::metric::{Measure, Metric};
 use crate::distance::points::PointCloud;
+use crate::distance::products::{Products, ROWS};
 use crate::error::Error;
 use crate::memory::with_room;
+use crate::parallel::{Progress, Stage};
+
+/// Below so many coordinates there is nothing to gain by products.
+const PRODUCTS_FROM: usize = 16;
 
 /// Holds the distance of every pair of points once, as `f32`.
 ///
@@ -92,23 +97,41 @@ impl CondensedDistances {
     /// point at the origin and [`Metric::Cosine`] or [`Metric::Angular`]; [`Error::OutOfMemory`].
     pub fn from_points(points: &PointCloud<'_>, metric: Metric) -> Result<Self, Error> {
         let all: Vec<usize> = (0..points.count()).collect();
-        Self::from_chosen_points(points, metric, &all)
+        Self::from_chosen_points(points, metric, &all, &mut Progress::new(1, None))
     }
 
     /// Measures the `chosen` points only; they get the numbers 0, 1, … in that order.
-    pub(crate) fn from_chosen_points(points: &PointCloud<'_>, metric: Metric, chosen: &[usize]) -> Result<Self, Error> {
+    pub(crate) fn from_chosen_points(
+        points: &PointCloud<'_>,
+        metric: Metric,
+        chosen: &[usize],
+        progress: &mut Progress<'_>,
+    ) -> Result<Self, Error> {
         let measure = Measure::new(points, metric, chosen)?;
-        let mut values = with_room(condensed_length(chosen.len())?)?;
-        for (row, &i) in chosen.iter().enumerate() {
-            for &j in &chosen[row + 1..] {
-                let distance = measure.distance(i, j);
-                let rounded = distance as f32;
-                if !rounded.is_finite() {
-                    return Err(Error::DistanceOverflow { i, j, got: distance });
-                }
-                values.push(rounded);
-            }
+        let length = condensed_length(chosen.len())?;
+        let mut values = with_room(length)?;
+        values.resize(length, 0.0);
+        let mut bands = Vec::new();
+        let mut rest = &mut values[..];
+        for first in (0..chosen.len()).step_by(ROWS) {
+            let after = (first + ROWS).min(chosen.len());
+            let pair_count = (first..after).map(|row| chosen.len() - 1 - row).sum();
+            let (band, later) = rest.split_at_mut(pair_count);
+            rest = later;
+            bands.push((first, band));
         }
+        let start = || Products::new(points);
+        progress.map(Stage::Distances, bands.into_iter(), start, |products, (first, band)| {
+            if points.dimension() < PRODUCTS_FROM {
+                measure_band(&measure, chosen, first, band);
+            } else {
+                multiply_band(&measure, products, chosen, first, band);
+            }
+            match band.iter().position(|value| !value.is_finite()) {
+                Some(bad) => Err(overflow(&measure, chosen, first, bad)),
+                None => Ok(()),
+            }
+        })?;
         Ok(Self { values, point_count: chosen.len() })
     }
 
@@ -122,6 +145,12 @@ impl CondensedDistances {
     #[must_use]
     pub fn as_slice(&self) -> &[f32] {
         &self.values
+    }
+
+    /// Returns the distances from a point to those after it.
+    pub(crate) fn row(&self, i: usize) -> &[f32] {
+        let length = self.point_count - i - 1;
+        &self.values[position(i, i + 1, self.point_count)..][..length]
     }
 
     /// Returns the distance of two points, counted from 0; zero for a point and itself.
@@ -147,6 +176,50 @@ impl CondensedDistances {
 pub(crate) fn condensed_length(point_count: usize) -> Result<usize, Error> {
     let product = point_count as u128 * (point_count as u128).saturating_sub(1) / 2;
     usize::try_from(product).map_err(|_| Error::IndexOverflow { point_count, dimension: 1 })
+}
+
+/// Measures the pairs of some rows one by one. `band` begins with the row `first` and ends with a row.
+fn measure_band(measure: &Measure<'_>, chosen: &[usize], first: usize, mut band: &mut [f32]) {
+    for (row, &i) in chosen.iter().enumerate().skip(first) {
+        let later = &chosen[row + 1..];
+        if band.len() < later.len() || band.is_empty() {
+            return;
+        }
+        let (values, rest) = band.split_at_mut(later.len());
+        band = rest;
+        for (value, &j) in values.iter_mut().zip(later) {
+            *value = measure.distance(i, j) as f32;
+        }
+    }
+}
+
+/// As [`measure_band`], by scalar products where these give all digits.
+fn multiply_band(measure: &Measure<'_>, products: &mut Products<'_>, chosen: &[usize], first: usize, band: &mut [f32]) {
+    let rows = &chosen[first..(first + ROWS).min(chosen.len())];
+    let columns = &chosen[first..];
+    products.for_each(rows, columns, |row, start, products| {
+        // The rows before this one are shorter by one each.
+        let row_start = row * (2 * columns.len() - row - 1) / 2;
+        for (lane, (&j, &product)) in columns[start..].iter().zip(products).enumerate() {
+            let column = start + lane;
+            if column > row {
+                let i = rows[row];
+                let distance = measure.distance_from_product(i, j, product).unwrap_or_else(|| measure.distance(i, j));
+                band[row_start + column - row - 1] = distance as f32;
+            }
+        }
+    });
+}
+
+/// Names the pair that stands at a place of a band.
+fn overflow(measure: &Measure<'_>, chosen: &[usize], first: usize, mut place: usize) -> Error {
+    let mut row = first;
+    while place >= chosen.len() - 1 - row {
+        place -= chosen.len() - 1 - row;
+        row += 1;
+    }
+    let (i, j) = (chosen[row], chosen[row + 1 + place]);
+    Error::DistanceOverflow { i, j, got: measure.distance(i, j) }
 }
 
 /// Where the pair `i < j` stands: `i` rows of falling length come before its own.
@@ -185,6 +258,31 @@ mod tests {
         let distances = CondensedDistances::from_square(&square, 3).unwrap();
         assert_eq!(distances, CondensedDistances::from_condensed(vec![1., 2., 3.], 3).unwrap());
         assert_eq!(distances.distance(2, 1), 3.0);
+    }
+
+    #[test]
+    fn products_give_the_distances_of_differences() {
+        let (count, dimension) = (150, 40);
+        let number = |k: usize| ((k * k + 3 * k) as f32 * 0.37).sin();
+        let mut coordinates: Vec<f32> = (0..count * dimension).map(number).collect();
+        // Point 70 is point 3, point 71 is next to it, point 72 lies opposite.
+        for axis in 0..dimension {
+            let x = coordinates[3 * dimension + axis];
+            coordinates[70 * dimension + axis] = x;
+            coordinates[71 * dimension + axis] = x + 1e-5 * number(axis);
+            coordinates[72 * dimension + axis] = -x;
+        }
+        let points = PointCloud::new(&coordinates, count, dimension).unwrap();
+        let all: Vec<usize> = (0..count).collect();
+        for metric in [Metric::Euclidean, Metric::Cosine, Metric::Angular] {
+            let measure = Measure::new(&points, metric, &all).unwrap();
+            let distances = CondensedDistances::from_points(&points, metric).unwrap();
+            assert_eq!(distances.distance(3, 70), 0.0);
+            for (i, j) in (0..count).flat_map(|i| (i + 1..count).map(move |j| (i, j))) {
+                let (fast, slow) = (distances.distance(i, j), measure.distance(i, j) as f32);
+                assert!(fast.to_bits().abs_diff(slow.to_bits()) <= 1, "{metric:?} {i} {j}: {fast} {slow}");
+            }
+        }
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) struct Measure<'a> {
     metric: Metric,
     /// One over the length of each point; empty for a metric that does not ask for it.
     scales: Vec<f64>,
+    /// The square of the length of each point; empty for a metric of directions.
+    squares: Vec<f64>,
 }
 
 impl<'a> Measure<'a> {
@@ -38,7 +40,7 @@ impl<'a> Measure<'a> {
     ///
     /// [`Error::NoDirection`] for a metric of directions and a point at the origin.
     pub(crate) fn new(points: &'a PointCloud<'a>, metric: Metric, among: &[usize]) -> Result<Self, Error> {
-        let mut scales = Vec::new();
+        let (mut scales, mut squares) = (Vec::new(), Vec::new());
         if metric != Metric::Euclidean {
             scales.resize(points.count(), 0.0);
             for &point in among {
@@ -48,8 +50,35 @@ impl<'a> Measure<'a> {
                 }
                 scales[point] = length.recip();
             }
+        } else {
+            squares.resize(points.count(), 0.0);
+            for &point in among {
+                squares[point] = sum(points.point(point), points.point(point), |x, _| x * x);
+            }
         }
-        Ok(Self { points, metric, scales })
+        Ok(Self { points, metric, scales, squares })
+    }
+
+    /// Returns the distance of two points whose scalar product is known, or `None` where too many digits cancel.
+    ///
+    /// Each of the `d` products and sums is off by a part of 2^-53 at most, the square of the distance then by
+    /// `d` 2^-53 of the squares of both lengths. Where it is at least 2^27 times as large, half a step of the `f32` is
+    /// not in danger by more than 2^-2 of it. The same to the last bit when the points are exchanged.
+    #[inline]
+    pub(crate) fn distance_from_product(&self, i: usize, j: usize, product: f64) -> Option<f64> {
+        let cancelled = self.points.dimension() as f64 / (1u64 << 26) as f64;
+        if self.metric == Metric::Euclidean {
+            let both = self.squares[i] + self.squares[j];
+            let squared = both - 2.0 * product;
+            return (squared >= cancelled * both && squared > 0.0).then(|| squared.sqrt());
+        }
+        let cosine = product * (self.scales[i] * self.scales[j]);
+        let (chord_squared, opposite_squared) = (2.0 - 2.0 * cosine, 2.0 + 2.0 * cosine);
+        if chord_squared < 2.0 * cancelled || opposite_squared < 2.0 * cancelled {
+            return None;
+        }
+        let is_cosine = self.metric == Metric::Cosine;
+        Some(if is_cosine { 0.5 * chord_squared } else { 2.0 * chord_squared.sqrt().atan2(opposite_squared.sqrt()) })
     }
 
     /// Returns the distance of two points, the same to the last bit when they are exchanged.

@@ -37,15 +37,9 @@ impl Binomials {
         self.rows[k][v]
     }
 
-    /// Returns the index of the simplex with these vertices, in falling order.
-    pub(crate) fn index(&self, vertices: &[usize]) -> u64 {
-        vertices.iter().enumerate().map(|(place, &v)| self.choose(v, vertices.len() - place)).sum()
-    }
-
-    /// Writes the vertices of the simplex with this index and number of vertices, in falling order.
+    /// Appends the vertices of the simplex with this index and number of vertices, in falling order.
     #[inline]
-    pub(crate) fn write_vertices(&self, mut index: u64, vertex_count: usize, vertices: &mut Vec<usize>) {
-        vertices.clear();
+    pub(crate) fn push_vertices(&self, mut index: u64, vertex_count: usize, vertices: &mut Vec<usize>) {
         let mut bound = self.rows[0].len();
         for k in (1..=vertex_count).rev() {
             // The largest v with C(v, k) <= index; the next vertex is smaller.
@@ -68,9 +62,11 @@ mod tests {
         for vertex_count in 1..=5 {
             let mut last = Vec::new();
             for index in 0..binomials.choose(9, vertex_count) {
-                binomials.write_vertices(index, vertex_count, &mut vertices);
+                vertices.clear();
+                binomials.push_vertices(index, vertex_count, &mut vertices);
                 assert!(vertices.is_sorted_by(|a, b| a > b) && vertices > last);
-                assert_eq!(binomials.index(&vertices), index);
+                let places = (1..=vertex_count).rev();
+                assert_eq!(vertices.iter().zip(places).map(|(&v, k)| binomials.choose(v, k)).sum::<u64>(), index);
                 last.clone_from(&vertices);
             }
         }

@@ -1,159 +1,144 @@
-//! The cofacets of one simplex, by falling index.
+//! The cofacets of one simplex.
 
-use crate::filtration::{Complex, Simplex};
+use crate::filtration::{Complex, Key, Packing};
 
-/// Enumerates the cofacets of a simplex that lie within the threshold, by falling index, one at a time.
+/// Enumerates the cofacets of a simplex that lie within the threshold.
 ///
-/// A cursor is started again for each simplex, so that its buffer is allocated once. Candidates are the common bits of
+/// A cursor is started again for each simplex, so that its buffers are allocated once. Candidates are the common bits of
 /// the vertices' rows of neighbours: points too far away cost a share of a word each.
 pub(crate) struct Cofacets<'a> {
     complex: &'a Complex,
-    /// The vertices of the simplex, in falling order.
+    packing: Packing<'a>,
+    rank: u32,
+    rest_count: usize,
+    /// The ends of the youngest edge, then the rest in falling order.
     vertices: Vec<usize>,
-    diameter: f32,
-    /// Words of neighbours not yet looked at.
-    words_left: usize,
-    /// What is left of the word under way.
-    candidates: u64,
-    /// How many vertices are larger than the last candidate.
-    above: usize,
-    /// What those vertices add to the index of a cofacet, and what the other vertices add.
-    index_above: u64,
-    index_below: u64,
+    sorted: Vec<usize>,
+    /// For each vertex the rest of a cofacet whose youngest edge goes from there to the vertex added.
+    rest_without: Vec<u64>,
+    /// What the rest adds to the code of a cofacet whose added vertex comes after so many of the rest.
+    rest_around: Vec<u64>,
 }
 
 impl<'a> Cofacets<'a> {
     pub(crate) fn new(complex: &'a Complex) -> Self {
         Self {
             complex,
+            packing: Packing::new(complex),
+            rank: 0,
+            rest_count: 0,
             vertices: Vec::new(),
-            diameter: 0.0,
-            words_left: 0,
-            candidates: 0,
-            above: 0,
-            index_above: 0,
-            index_below: 0,
+            sorted: Vec::new(),
+            rest_without: Vec::new(),
+            rest_around: Vec::new(),
         }
     }
 
-    /// Starts with a simplex of so many vertices.
+    /// Starts with a simplex that has so many vertices besides its youngest edge.
     #[inline]
-    pub(crate) fn start(&mut self, simplex: Simplex, vertex_count: usize) {
-        self.complex.binomials().write_vertices(simplex.index(), vertex_count, &mut self.vertices);
-        self.restart(simplex);
+    pub(crate) fn start<K: Key>(&mut self, simplex: K, rest_count: usize) {
+        self.packing.write_vertices(simplex, rest_count, &mut self.vertices);
+        self.rank = simplex.rank(self.packing.shift(rest_count));
+        self.rest_count = rest_count;
     }
 
-    /// Starts with a simplex whose vertices are known, in falling order.
-    #[inline]
-    pub(crate) fn start_at(&mut self, simplex: Simplex, vertices: &[usize]) {
-        self.vertices.clear();
-        self.vertices.extend_from_slice(vertices);
-        self.restart(simplex);
-    }
-
-    #[inline]
-    fn restart(&mut self, simplex: Simplex) {
-        self.diameter = simplex.diameter();
-        self.words_left = self.complex.point_count().div_ceil(64);
-        self.candidates = 0;
-        self.above = 0;
-        self.index_above = 0;
-        self.index_below = simplex.index();
-    }
-
-    /// Returns the next cofacet and the vertex it adds.
-    #[inline]
-    pub(crate) fn advance(&mut self) -> Option<(Simplex, usize)> {
-        let vertex = self.next_candidate()?;
-        let farthest = self.farthest(vertex);
-        Some((Simplex::new(farthest.max(self.diameter), self.index_with(vertex)), vertex))
-    }
-
-    /// Returns the first cofacet that has the diameter of the simplex, and the vertex it adds.
+    /// Returns the oldest cofacet that enters with the simplex, the oldest of all, if there is one.
     ///
-    /// Only after a start; it is the oldest cofacet of all.
+    /// With `below_rest` only vertices smaller than the rest are tried.
     #[inline]
-    pub(crate) fn first_of_equal_diameter(&mut self) -> Option<(Simplex, usize)> {
-        loop {
-            let vertex = self.next_candidate()?;
-            if self.farthest(vertex) <= self.diameter {
-                return Some((Simplex::new(self.diameter, self.index_with(vertex)), vertex));
-            }
+    pub(crate) fn first_of_equal_rank<K: Key>(&mut self, below_rest: bool) -> Option<K> {
+        let top = self.complex.top(self.rank)?;
+        let highest = match self.vertices[2..].first() {
+            Some(&largest) if below_rest => top.min(largest.checked_sub(1)?),
+            _ => top,
+        };
+        let vertex = self.complex.largest_within(self.rank, &self.vertices, 0, highest)?;
+        let rest = &self.vertices[2..];
+        let place = rest.partition_point(|&v| v > vertex);
+        let count = rest.len() + 1;
+        let parts = self.packing.part::<K>(&rest[..place], 0, count)
+            + self.packing.part::<K>(&[vertex], place, count)
+            + self.packing.part::<K>(&rest[place..], place + 1, count);
+        Some(K::join(self.rank, self.packing.together::<K>(parts), self.packing.shift(count)))
+    }
+
+    /// Calls `visit` for each cofacet, in no particular order.
+    #[inline]
+    pub(crate) fn for_each<K: Key>(&mut self, visit: &mut impl FnMut(K)) {
+        self.prepare::<K>();
+        match self.vertices.len() {
+            2 => self.for_each_of::<K, 2>(visit),
+            3 => self.for_each_of::<K, 3>(visit),
+            4 => self.for_each_of::<K, 4>(visit),
+            _ => self.for_each_of_any(visit),
         }
     }
 
-    /// Returns the next smaller vertex that is a neighbour of all vertices of the simplex.
+    /// Codes what all cofacets share.
     #[inline]
-    fn next_candidate(&mut self) -> Option<usize> {
-        while self.candidates == 0 {
-            self.words_left = self.words_left.checked_sub(1)?;
-            let words = self.vertices.iter().map(|&v| self.complex.neighbours(v)[self.words_left]);
-            self.candidates = words.fold(u64::MAX, |common, word| common & word);
+    fn prepare<K: Key>(&mut self) {
+        let (count, rest) = (self.rest_count + 1, &self.vertices[2..]);
+        self.sorted.clear();
+        self.sorted.extend_from_slice(&self.vertices);
+        self.sorted.sort_unstable_by(|a, b| b.cmp(a));
+        self.rest_without.clear();
+        for vertex in &self.vertices {
+            let place = self.sorted.iter().position(|v| v == vertex).unwrap_or(0);
+            let parts = self.packing.part::<K>(&self.sorted[..place], 0, count)
+                + self.packing.part::<K>(&self.sorted[place + 1..], place, count);
+            self.rest_without.push(self.packing.together::<K>(parts));
         }
-        let bit = 63 - self.candidates.leading_zeros() as usize;
-        self.candidates ^= 1 << bit;
-        Some(64 * self.words_left + bit)
-    }
-
-    #[inline]
-    fn farthest(&self, vertex: usize) -> f32 {
-        self.vertices.iter().map(|&v| self.complex.distances_from(v)[vertex]).fold(0.0, f32::max)
-    }
-
-    /// Returns the index of the cofacet that adds `vertex`, which must be smaller than the last one asked for.
-    #[inline]
-    fn index_with(&mut self, vertex: usize) -> u64 {
-        let (binomials, count) = (self.complex.binomials(), self.vertices.len());
-        while self.above < count && self.vertices[self.above] > vertex {
-            // In the cofacet this vertex has one more below it.
-            let v = self.vertices[self.above];
-            self.index_below -= binomials.choose(v, count - self.above);
-            self.index_above += binomials.choose(v, count - self.above + 1);
-            self.above += 1;
+        self.rest_around.clear();
+        for place in 0..count {
+            let parts = self.packing.part::<K>(&rest[..place], 0, count)
+                + self.packing.part::<K>(&rest[place..], place + 1, count);
+            self.rest_around.push(parts);
         }
-        self.index_above + binomials.choose(vertex, count - self.above + 1) + self.index_below
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::distance::CondensedDistances;
-    use crate::filtration::Binomials;
-
-    /// Distances of `count` points with few values, so that there are ties.
-    fn some_complex(count: usize, threshold: f64) -> Complex {
-        let values = (0..count * (count - 1) / 2).map(|k| (1 + k * k % 11) as f32).collect();
-        let distances = CondensedDistances::from_condensed(values, count).unwrap();
-        let chosen: Vec<usize> = (0..count).collect();
-        Complex::new(&distances, &chosen, Some(threshold), Binomials::new(count, 5).unwrap()).unwrap()
     }
 
-    #[test]
-    fn cofacets_are_those_that_every_vertex_gives_by_falling_index() {
-        let complex = some_complex(70, 8.0);
-        let mut cursor = Cofacets::new(&complex);
-        for simplex in complex.edges().unwrap() {
-            let mut vertices = Vec::new();
-            complex.binomials().write_vertices(simplex.index(), 2, &mut vertices);
-            let mut expected = Vec::new();
-            for v in (0..70).rev().filter(|v| !vertices.contains(v)) {
-                let farthest = vertices.iter().map(|&w| complex.distances_from(w)[v]).fold(0.0, f32::max);
-                let mut with = [&vertices[..], &[v]].concat();
-                with.sort_unstable_by(|a, b| b.cmp(a));
-                if f64::from(farthest) <= complex.threshold() {
-                    expected
-                        .push((Simplex::new(farthest.max(simplex.diameter()), complex.binomials().index(&with)), v));
+    #[inline]
+    fn for_each_of<K: Key, const N: usize>(&self, visit: &mut impl FnMut(K)) {
+        let Some(vertices) = self.vertices.first_chunk::<N>() else { return };
+        let Some(rest_without) = self.rest_without.first_chunk::<N>() else { return };
+        let rows = vertices.map(|v| self.complex.neighbours(v));
+        let ranks = vertices.map(|v| self.complex.ranks_from(v));
+        self.walk(vertices, &rows, &ranks, rest_without, visit);
+    }
+
+    #[cold]
+    fn for_each_of_any<K: Key>(&self, visit: &mut impl FnMut(K)) {
+        let rows: Vec<&[u64]> = self.vertices.iter().map(|&v| self.complex.neighbours(v)).collect();
+        let ranks: Vec<&[u32]> = self.vertices.iter().map(|&v| self.complex.ranks_from(v)).collect();
+        self.walk(&self.vertices, &rows, &ranks, &self.rest_without, visit);
+    }
+
+    #[inline(always)]
+    fn walk<K: Key>(
+        &self,
+        vertices: &[usize],
+        rows: &[&[u64]],
+        ranks: &[&[u32]],
+        rest_without: &[u64],
+        visit: &mut impl FnMut(K),
+    ) {
+        let (rest, count) = (&vertices[2..], vertices.len() - 1);
+        let shift = self.packing.shift(count);
+        for word in 0..self.complex.words_per_row() {
+            let mut bits = rows.iter().fold(u64::MAX, |bits, row| bits & row[word]);
+            while bits != 0 {
+                let vertex = 64 * word + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                // Ranks differ, so the largest key has the youngest of the new edges.
+                let keys = ranks.iter().zip(rest_without).map(|(row, &rest)| K::join(row[vertex], rest, shift));
+                let youngest = keys.fold(K::join(0, 0, shift), K::max);
+                if youngest.rank(shift) > self.rank {
+                    visit(youngest);
+                    continue;
                 }
+                let place = rest.iter().map(|&v| usize::from(v > vertex)).sum::<usize>();
+                let parts = self.rest_around[place] + self.packing.part::<K>(&[vertex], place, count);
+                visit(K::join(self.rank, self.packing.together::<K>(parts), shift));
             }
-            cursor.start(simplex, 2);
-            let found: Vec<_> = std::iter::from_fn(|| cursor.advance()).collect();
-            assert_eq!(found, expected);
-            assert!(found.is_sorted_by(|(a, _), (b, _)| a.index() > b.index()));
-
-            cursor.start_at(simplex, &vertices);
-            let first = expected.iter().find(|(cofacet, _)| cofacet.diameter() == simplex.diameter());
-            assert_eq!(cursor.first_of_equal_diameter().as_ref(), first);
         }
     }
 }

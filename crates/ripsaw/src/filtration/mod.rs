@@ -1,19 +1,22 @@
-//! The Vietoris–Rips filtration: simplices, their order, and the way from one to its facets and cofacets.
+//! The Vietoris–Rips filtration: simplices, their order, and the way from one to its cofacets.
 //!
-//! A simplex is named by its place in the combinatorial number system and enters at its diameter. Nothing here stores
-//! simplices above dimension 1; they are enumerated from the graph of the edges within the threshold. Invariant: all
-//! enumerations run through rising vertex sets by falling index, which is what the shortcuts of the reduction rest on.
+//! Edges are ordered by length, ties broken by their ends, and numbered in that order. A simplex is named by the number
+//! of its youngest edge and by its other vertices; it enters at its diameter, the length of that edge. Nothing here
+//! stores simplices above dimension 1; they are enumerated from the graph of the edges within the threshold. Invariant:
+//! no two edges have one number, so that apparent pairs can be read off the vertices.
 
 mod binomial;
-mod cliques;
 mod cofacets;
+mod collapse;
 mod complex;
 mod duplicates;
-mod simplex;
+mod graph;
+mod key;
 
 pub(crate) use binomial::Binomials;
-pub(crate) use cliques::for_each_simplex;
 pub(crate) use cofacets::Cofacets;
+pub(crate) use collapse::collapse;
 pub(crate) use complex::Complex;
 pub(crate) use duplicates::distinct_points;
-pub(crate) use simplex::Simplex;
+pub(crate) use graph::{Edge, Graph, flip};
+pub(crate) use key::{Key, Packing};

@@ -5,16 +5,20 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use crate::error::Error;
-use crate::filtration::Simplex;
+use crate::filtration::Key;
 use crate::memory::Ledger;
 
 /// Holds a sum of coboundaries modulo 2, as a heap in which equal entries cancel when they come to the top.
-#[derive(Debug, Default)]
-pub(crate) struct WorkingColumn {
-    heap: BinaryHeap<Reverse<Simplex>>,
+#[derive(Debug)]
+pub(crate) struct WorkingColumn<K> {
+    heap: BinaryHeap<Reverse<K>>,
 }
 
-impl WorkingColumn {
+impl<K: Key> WorkingColumn<K> {
+    pub(crate) fn new() -> Self {
+        Self { heap: BinaryHeap::new() }
+    }
+
     pub(crate) fn clear(&mut self) {
         self.heap.clear();
     }
@@ -25,17 +29,18 @@ impl WorkingColumn {
         if capacity - len >= additional {
             return Ok(());
         }
-        ledger.grow(len, capacity, additional, size_of::<Simplex>(), |extra| self.heap.try_reserve_exact(extra))
+        ledger.grow(len, capacity, additional, size_of::<K>(), |extra| self.heap.try_reserve_exact(extra))
     }
 
     /// Adds one entry.
     #[inline]
-    pub(crate) fn push(&mut self, simplex: Simplex) {
+    pub(crate) fn push(&mut self, simplex: K) {
         self.heap.push(Reverse(simplex));
     }
 
     /// Returns the oldest entry, which stays in; `None` for a column that is zero.
-    pub(crate) fn pivot(&mut self) -> Option<Simplex> {
+    #[inline]
+    pub(crate) fn pivot(&mut self) -> Option<K> {
         let mut top = self.heap.pop()?;
         while self.heap.peek() == Some(&top) {
             self.heap.pop();
@@ -47,16 +52,20 @@ impl WorkingColumn {
 }
 
 /// Keeps, for each column that is done, which simplices' coboundaries were added to its own.
-#[derive(Debug, Default)]
-pub(crate) struct Additions {
-    simplices: Vec<Simplex>,
+#[derive(Debug)]
+pub(crate) struct Additions<K> {
+    simplices: Vec<K>,
     /// Where the additions of each column end.
     ends: Vec<usize>,
 }
 
-impl Additions {
+impl<K: Key> Additions<K> {
+    pub(crate) fn new() -> Self {
+        Self { simplices: Vec::new(), ends: Vec::new() }
+    }
+
     /// Keeps the additions of the next column, in which equal simplices cancel.
-    pub(crate) fn push(&mut self, added: &mut [Simplex], ledger: &mut Ledger) -> Result<(), Error> {
+    pub(crate) fn push(&mut self, added: &mut [K], ledger: &mut Ledger) -> Result<(), Error> {
         added.sort_unstable();
         for equal in added.chunk_by(|a, b| a == b).filter(|equal| equal.len() % 2 == 1) {
             ledger.reserve(&mut self.simplices, 1)?;
@@ -73,7 +82,7 @@ impl Additions {
         start..self.ends[column]
     }
 
-    pub(crate) fn at(&self, place: usize) -> Simplex {
+    pub(crate) fn at(&self, place: usize) -> K {
         self.simplices[place]
     }
 }
@@ -82,18 +91,14 @@ impl Additions {
 mod tests {
     use super::*;
 
-    fn simplices<const N: usize>(diameters: [f32; N]) -> [Simplex; N] {
-        diameters.map(|diameter| Simplex::new(diameter, 5))
-    }
-
     #[test]
     fn entries_cancel_in_pairs() {
-        let mut column = WorkingColumn::default();
-        let mut oldest_after = |entries: &[Simplex]| {
+        let mut column = WorkingColumn::new();
+        let mut oldest_after = |entries: &[u64]| {
             entries.iter().for_each(|&entry| column.push(entry));
             column.pivot()
         };
-        let [a, b] = simplices([1.0, 2.0]);
+        let [a, b] = [1, 2];
         assert_eq!(oldest_after(&[]), None);
         assert_eq!(oldest_after(&[b, a, b, b]), Some(a));
         assert_eq!(oldest_after(&[a]), Some(b));
@@ -103,8 +108,8 @@ mod tests {
 
     #[test]
     fn additions_are_kept_column_by_column() {
-        let (mut additions, mut ledger) = (Additions::default(), Ledger::new(None));
-        let [a, b, c] = simplices([1.0, 2.0, 3.0]);
+        let (mut additions, mut ledger) = (Additions::new(), Ledger::new(None));
+        let [a, b, c] = [1u64, 2, 3];
         additions.push(&mut [c, a, b, a], &mut ledger).unwrap();
         additions.push(&mut [], &mut ledger).unwrap();
         additions.push(&mut [b, b, b], &mut ledger).unwrap();

@@ -1,37 +1,33 @@
 //! Dimension 0: the connected components, by Kruskal's algorithm.
 
 use crate::diagram::{Bar, Diagram};
-use crate::filtration::Simplex;
+use crate::error::Error;
+use crate::filtration::{Complex, Key, Packing};
+use crate::memory::Ledger;
 use crate::reduce::pivots::Pivots;
 
 /// Returns the bars of dimension 0, and the edges that join components: the pivots of dimension 0.
 ///
-/// `edges` are in the order of the filtration. Every component is born at 0. Takes close to linear time.
-pub(crate) fn merge_components(point_count: usize, edges: &[Simplex]) -> (Vec<Bar>, Pivots) {
-    let mut forest = Forest::new(point_count);
+/// Every component is born at 0. Takes close to linear time.
+pub(crate) fn merge_components<K: Key>(complex: &Complex, ledger: &mut Ledger) -> Result<(Vec<Bar>, Pivots<K>), Error> {
+    let mut forest = Forest::new(complex.point_count());
     let mut diagram = Diagram::default();
-    let mut pivots = Pivots::default();
-    let mut component_count = point_count;
-    for &edge in edges {
+    let mut pivots = Pivots::new();
+    let no_rest = Packing::new(complex).pack::<K>(&[]);
+    let mut component_count = complex.point_count();
+    for (rank, edge) in complex.edges().iter().enumerate() {
         if component_count < 2 {
             break;
         }
-        let (i, j) = ends(edge.index());
+        let [i, j] = edge.ends();
         if forest.join(i, j) {
             component_count -= 1;
-            pivots.insert_unbounded(edge, component_count);
-            diagram.push_finite(0.0, edge.diameter());
+            pivots.insert(K::join(rank as u32, no_rest, 0), component_count as u32, ledger)?;
+            diagram.push_finite(0.0, edge.length());
         }
     }
     (0..component_count).for_each(|_| diagram.push_infinite(0.0));
-    (diagram.into_sorted(), pivots)
-}
-
-/// Returns the ends `i < j` of the edge with index `j (j - 1) / 2 + i`.
-fn ends(index: u64) -> (usize, usize) {
-    let mut j = (8 * u128::from(index) + 1).isqrt().div_ceil(2) as u64;
-    j -= u64::from(j * (j - 1) / 2 > index);
-    ((index - j * (j - 1) / 2) as usize, j as usize)
+    Ok((diagram.into_sorted(), pivots))
 }
 
 /// A union-find forest with path halving and union by size.
@@ -70,25 +66,19 @@ impl Forest {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn edges_are_unpacked() {
-        let mut index = 0;
-        for j in 1..200 {
-            for i in 0..j {
-                assert_eq!(ends(index), (i, j));
-                index += 1;
-            }
-        }
-    }
+    use crate::distance::CondensedDistances;
+    use crate::filtration::{Binomials, Graph};
 
     #[test]
     fn components_die_at_the_edges_that_join_them() {
         // Points 0, 1, 2 in a triangle, point 3 alone.
-        let edges = [(1.0, 0), (2.0, 2), (2.0, 1)].map(|(diameter, index)| Simplex::new(diameter, index));
-        let (bars, pivots) = merge_components(4, &edges);
+        let distances = CondensedDistances::from_condensed(vec![1., 2., 9., 2., 9., 9.], 4).unwrap();
+        let graph = Graph::new(&distances, &[0, 1, 2, 3], Some(2.0)).unwrap();
+        let edges = graph.edges().unwrap();
+        let complex = Complex::new(graph, edges, Binomials::new(4, 2).unwrap()).unwrap();
+        let (bars, pivots) = merge_components::<u64>(&complex, &mut Ledger::new(None)).unwrap();
         let expected = [(0.0, 1.0), (0.0, 2.0), (0.0, f64::INFINITY), (0.0, f64::INFINITY)];
         assert_eq!(bars, expected.map(Bar::from));
-        assert!(pivots.contains(edges[0]) && pivots.contains(edges[1]) && !pivots.contains(edges[2]));
+        assert_eq!([0, 1, 2].map(|rank| pivots.contains(rank)), [true, true, false]);
     }
 }

@@ -14,37 +14,48 @@ mod reduction;
 
 use crate::diagram::Bar;
 use crate::error::Error;
-use crate::filtration::Complex;
-use crate::memory::{Ledger, edge_bytes};
+use crate::filtration::{Complex, Key, Packing};
+use crate::memory::Ledger;
 use crate::options::{Options, Shortcuts};
+use crate::parallel::Progress;
 
 use self::assemble::assemble_columns;
 use self::components::merge_components;
 use self::reduction::reduce;
 
-/// Returns the diagrams for dimensions 0 to the largest asked for, and the number of edges.
+/// Returns the diagrams for dimensions 0 to the largest asked for.
 pub(crate) fn diagrams(
     complex: &Complex,
     options: &Options,
     shortcuts: Shortcuts,
     ledger: &mut Ledger,
-) -> Result<(Vec<Vec<Bar>>, u64), Error> {
-    let edges = complex.edges()?;
-    let edge_count = edges.len() as u64;
-    let (bars, mut pivots) = merge_components(complex.point_count(), &edges);
-    drop(edges);
-    ledger.give_back(edge_bytes(complex.point_count()));
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Vec<Bar>>, Error> {
+    if shortcuts.narrow_keys && Packing::new(complex).is_narrow(options.max_dimension) {
+        diagrams_by::<u64>(complex, options, shortcuts, ledger, progress)
+    } else {
+        diagrams_by::<u128>(complex, options, shortcuts, ledger, progress)
+    }
+}
 
-    let mut diagrams = vec![bars];
+fn diagrams_by<K: Key>(
+    complex: &Complex,
+    options: &Options,
+    shortcuts: Shortcuts,
+    ledger: &mut Ledger,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<Vec<Bar>>, Error> {
     let held = ledger.held();
+    let (bars, mut pivots) = merge_components::<K>(complex, ledger)?;
+    let mut diagrams = vec![bars];
     for dimension in 1..=options.max_dimension {
-        let columns = assemble_columns(complex, dimension, &pivots, shortcuts, ledger)?;
-        let (bars, next) = reduce(complex, dimension, &columns, &pivots, shortcuts, ledger)?;
+        let columns = assemble_columns(complex, dimension, &pivots, shortcuts, ledger, progress)?;
+        let (bars, next) = reduce(complex, dimension, &columns, &pivots, shortcuts, ledger, progress)?;
         diagrams.push(bars);
         pivots = next;
         // The columns of this dimension are gone; only its pivots stay.
         ledger.give_back(ledger.held() - held);
         ledger.take(pivots.bytes())?;
     }
-    Ok((diagrams, edge_count))
+    Ok(diagrams)
 }

@@ -1,76 +1,103 @@
 //! Which column has which pivot.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-
 use crate::error::Error;
-use crate::filtration::Simplex;
-use crate::memory::Ledger;
+use crate::filtration::Key;
+use crate::memory::{Ledger, with_room};
 
 /// Maps the pivots of one dimension, simplices of the next, to the columns that have them.
 ///
-/// Never iterated: its order means nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Pivots {
-    columns: HashMap<u64, usize, BuildHasherDefault<IndexHasher>>,
+/// A table with open addressing, at most half full, whose length is a power of two. Never iterated: its order means
+/// nothing.
+#[derive(Debug)]
+pub(crate) struct Pivots<K> {
+    keys: Vec<K>,
+    columns: Vec<u32>,
+    len: usize,
 }
 
-impl Pivots {
-    /// A key, a value and a control byte, for each of eight slots of which seven may be filled.
-    const BYTES_PER_PIVOT: usize = (2 * size_of::<u64>() + 1).div_ceil(7) * 8;
+impl<K: Key> Pivots<K> {
+    const BYTES_PER_SLOT: usize = size_of::<K>() + size_of::<u32>();
 
-    /// Notes the pivot of a column.
-    pub(crate) fn insert(&mut self, pivot: Simplex, column: usize, ledger: &mut Ledger) -> Result<(), Error> {
-        let (len, capacity) = (self.columns.len(), self.columns.capacity());
-        if len == capacity {
-            ledger.grow(len, capacity, 1, Self::BYTES_PER_PIVOT, |extra| self.columns.try_reserve(extra))?;
-        }
-        self.insert_unbounded(pivot, column);
-        Ok(())
+    pub(crate) fn new() -> Self {
+        Self { keys: Vec::new(), columns: Vec::new(), len: 0 }
     }
 
-    /// Notes the pivot of a column whose room is already accounted for.
-    pub(crate) fn insert_unbounded(&mut self, pivot: Simplex, column: usize) {
-        let former = self.columns.insert(pivot.index(), column);
-        debug_assert!(former.is_none(), "{pivot:?} is the pivot of two columns");
+    /// Notes the pivot of a column.
+    pub(crate) fn insert(&mut self, pivot: K, column: u32, ledger: &mut Ledger) -> Result<(), Error> {
+        if 2 * (self.len + 1) > self.keys.len() {
+            self.grow(ledger)?;
+        }
+        let slot = self.slot(pivot);
+        debug_assert!(self.keys[slot] == K::NONE, "{pivot:?} is the pivot of two columns");
+        self.keys[slot] = pivot;
+        self.columns[slot] = column;
+        self.len += 1;
+        Ok(())
     }
 
     /// Returns the column that has this pivot.
     #[inline]
-    pub(crate) fn column_of(&self, pivot: Simplex) -> Option<usize> {
-        self.columns.get(&pivot.index()).copied()
+    pub(crate) fn column_of(&self, pivot: K) -> Option<u32> {
+        if self.len == 0 {
+            return None;
+        }
+        let slot = self.slot(pivot);
+        (self.keys[slot] == pivot).then(|| self.columns[slot])
     }
 
     /// Tells whether a simplex is a pivot.
     #[inline]
-    pub(crate) fn contains(&self, simplex: Simplex) -> bool {
-        self.columns.contains_key(&simplex.index())
+    pub(crate) fn contains(&self, simplex: K) -> bool {
+        self.column_of(simplex).is_some()
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        (self.columns.capacity() * Self::BYTES_PER_PIVOT) as u64
+        (self.keys.len() * Self::BYTES_PER_SLOT) as u64
+    }
+
+    /// Returns where a key stands, or the free place where it belongs.
+    #[inline]
+    fn slot(&self, key: K) -> usize {
+        let mask = self.keys.len() - 1;
+        let mut slot = (key.hash() >> (u64::BITS - self.keys.len().trailing_zeros())) as usize;
+        while self.keys[slot] != key && self.keys[slot] != K::NONE {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+
+    #[cold]
+    fn grow(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
+        let larger = (2 * self.keys.len()).max(16);
+        let before = self.bytes();
+        ledger.take((larger * Self::BYTES_PER_SLOT) as u64)?;
+        let (mut keys, mut columns) = (with_room(larger)?, with_room(larger)?);
+        keys.resize(larger, K::NONE);
+        columns.resize(larger, 0);
+        let former = std::mem::replace(self, Self { keys, columns, len: self.len });
+        for (key, column) in former.keys.into_iter().zip(former.columns).filter(|&(key, _)| key != K::NONE) {
+            let slot = self.slot(key);
+            self.keys[slot] = key;
+            self.columns[slot] = column;
+        }
+        ledger.give_back(before);
+        Ok(())
     }
 }
 
-/// Spreads simplex indices by one multiplication; nobody chooses them to collide.
-#[derive(Debug, Default)]
-struct IndexHasher(u64);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Hasher for IndexHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.write_u64(byte.into());
+    #[test]
+    fn every_pivot_keeps_its_column() {
+        let (mut pivots, mut ledger) = (Pivots::<u64>::new(), Ledger::new(None));
+        assert_eq!(pivots.column_of(0), None);
+        for column in 0..1000u32 {
+            pivots.insert(u64::from(column) << 40, column, &mut ledger).unwrap();
         }
-    }
-
-    #[inline]
-    fn write_u64(&mut self, value: u64) {
-        // The odd number next to 2^64 over the golden ratio; the table reads the lowest and the highest bits.
-        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(26);
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.0
+        assert!((0..1000).all(|column| pivots.column_of(u64::from(column) << 40) == Some(column)));
+        assert!(!pivots.contains(1));
+        assert_eq!(ledger.held(), pivots.bytes());
     }
 }

@@ -10,6 +10,7 @@ mod properties;
 mod reference;
 mod shapes;
 mod shortcuts;
+mod threads;
 
 use ripsaw::{Bar, CondensedDistances, Options, persistence_of_distances};
 
