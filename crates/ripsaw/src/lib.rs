@@ -33,6 +33,7 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
 
+mod between;
 mod diagram;
 mod distance;
 mod error;
@@ -43,6 +44,10 @@ mod persistence;
 mod reduce;
 mod summary;
 
+pub use between::{
+    DiagramDistanceError, DiagramMetric, DistanceOptions, GroundNorm, InfiniteBars, WassersteinOrder, bottleneck,
+    diagram_distance_matrix, legacy_sorted_l1, wasserstein,
+};
 pub use diagram::Bar;
 pub use distance::{CondensedDistances, Metric, PointCloud};
 pub use error::Error;

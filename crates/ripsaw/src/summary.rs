@@ -143,7 +143,7 @@ pub struct BarCounts {
 pub fn bar_counts(bars: &[Bar]) -> Result<BarCounts, DiagramError> {
     let mut counts = BarCounts::default();
     for (index, bar) in bars.iter().enumerate() {
-        check(index, bar)?;
+        check_bar(index, bar)?;
         match () {
             () if bar.is_infinite() => counts.infinite += 1,
             () if bar.birth == bar.death => counts.zero_length += 1,
@@ -157,7 +157,7 @@ pub fn bar_counts(bars: &[Bar]) -> Result<BarCounts, DiagramError> {
 fn finite_lengths(bars: &[Bar]) -> Result<Vec<f64>, DiagramError> {
     let mut lengths = Vec::with_capacity(bars.len());
     for (index, bar) in bars.iter().enumerate() {
-        check(index, bar)?;
+        check_bar(index, bar)?;
         if !bar.is_infinite() && bar.birth < bar.death {
             lengths.push(bar.length());
         }
@@ -168,7 +168,8 @@ fn finite_lengths(bars: &[Bar]) -> Result<Vec<f64>, DiagramError> {
     }
 }
 
-fn check(index: usize, bar: &Bar) -> Result<(), DiagramError> {
+/// Refuses a bar that makes no sense.
+pub(crate) fn check_bar(index: usize, bar: &Bar) -> Result<(), DiagramError> {
     let Bar { birth, death } = *bar;
     if birth.is_nan() || death.is_nan() {
         return Err(DiagramError::NotANumber { index, birth, death });

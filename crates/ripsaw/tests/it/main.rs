@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+mod distances_between;
 mod errors;
 mod memory;
 mod npy;
@@ -10,6 +11,7 @@ mod properties;
 mod reference;
 mod shapes;
 mod shortcuts;
+mod summaries;
 
 use ripsaw::{Bar, CondensedDistances, Options, persistence_of_distances};
 

@@ -1,0 +1,138 @@
+//! Distances between diagrams whose bars are all born at one value, as in dimension 0.
+//!
+//! Such bars are points of a line, at their lengths `x ≥ 0`; two are `|x - y|` apart in both norms, and a point is
+//! `k x` from the diagonal, with `k` a half for L∞ and the root of a half for L2. Costs are convex, so a best matching
+//! can be taken in order, but which points stay unmatched is not a matter of order: of lengths 1 and 10 against 1, it is
+//! the 10; of lengths 1 and 10 against 10, it is the 1.
+//!
+//! *Order one.* Costs obey the triangle inequality, the diagonal among the points, so that the matching has the dual
+//! "maximise Σ φ(x) − Σ φ(y) over φ that change by at most 1 for each unit of length, with |φ(x)| ≤ k x". Going up the
+//! line, the best sum as a function of the value of φ is concave and piecewise linear: a step along the line spreads it
+//! to both sides, a point adds a line of slope 1 or −1, the diagonal cuts it at ±k x. Its kinks are kept as two stacks,
+//! so that all takes O(n log n) time, for sorting.
+//!
+//! *Order two.* Costs are squares and have no such dual. The best matching in order is found row by row in O(n m) time,
+//! some nanoseconds for each of the pairs, and O(m) memory.
+//!
+//! *Bottleneck.* Within `δ`, the points of each side beyond `δ / k` must find mates (`mendelsohn1958`, as in the plane);
+//! in order, each takes the first that is left, and the least `δ` is found by halving.
+
+use super::bottleneck::least_feasible;
+use super::ground::Ground;
+use super::{GroundNorm, WassersteinOrder};
+
+/// Returns the least total cost of matching lengths, in any order, none negative.
+pub(super) fn least_total(a: &[f64], b: &[f64], ground: Ground) -> f64 {
+    match ground.order {
+        WassersteinOrder::One => least_total_of_lengths(a, b, ground.diagonal_share()),
+        WassersteinOrder::Two => least_total_of_squares(&sorted(a), &sorted(b), ground),
+    }
+}
+
+fn sorted(lengths: &[f64]) -> Vec<f64> {
+    let mut lengths = lengths.to_vec();
+    lengths.sort_unstable_by(f64::total_cmp);
+    lengths
+}
+
+fn least_total_of_lengths(a: &[f64], b: &[f64], share: f64) -> f64 {
+    let signed = |lengths: &[f64], is_first: bool| -> Vec<(f64, bool)> {
+        lengths.iter().map(|&length| (length, is_first)).collect()
+    };
+    let mut points = [signed(a, true), signed(b, false)].concat();
+    points.sort_unstable_by(|x, y| x.0.total_cmp(&y.0));
+    let mut best = BestSum::default();
+    for (length, is_first) in points {
+        best.move_to(length, share);
+        if is_first { best.add_rising() } else { best.add_falling() }
+    }
+    best.maximum.max(0.0)
+}
+
+/// The best sum so far as a concave function of the value of φ, by its maximum and the kinks on both sides.
+///
+/// The slope changes by one at each kink. Kinks are stored less the way that their side has moved; those beyond the
+/// bounds count as lying on them, infinitely many more do too.
+#[derive(Default)]
+struct BestSum {
+    at: f64,
+    bound: f64,
+    maximum: f64,
+    /// Left of the maximum, from left to right.
+    left: Vec<f64>,
+    /// Right of the maximum, from right to left.
+    right: Vec<f64>,
+}
+
+impl BestSum {
+    /// Goes up the line: the function spreads by the step, the bounds by a share of it.
+    fn move_to(&mut self, length: f64, share: f64) {
+        self.at = length;
+        self.bound = share * length;
+    }
+
+    /// Adds φ: the maximum moves right, over one kink.
+    fn add_rising(&mut self) {
+        let kink = self.right.pop().map_or(self.bound, |kink| (kink + self.at).min(self.bound));
+        self.maximum += kink;
+        self.left.push(kink + self.at);
+    }
+
+    /// Adds −φ: the maximum moves left, over one kink.
+    fn add_falling(&mut self) {
+        let kink = self.left.pop().map_or(-self.bound, |kink| (kink - self.at).max(-self.bound));
+        self.maximum -= kink;
+        self.right.push(kink - self.at);
+    }
+}
+
+/// Costs of the best matching of each number of leading points of one side, for one number of the other.
+fn least_total_of_squares(a: &[f64], b: &[f64], ground: Ground) -> f64 {
+    let b_costs: Vec<f64> = b.iter().map(|&y| ground.diagonal_cost(y)).collect();
+    let mut row = vec![0.0; b.len() + 1];
+    for (j, cost) in b_costs.iter().enumerate() {
+        row[j + 1] = row[j] + cost;
+    }
+    for &x in a {
+        let a_cost = ground.diagonal_cost(x);
+        let mut corner = row[0];
+        row[0] += a_cost;
+        let mut left = row[0];
+        for ((cell, &y), &b_cost) in row[1..].iter_mut().zip(b).zip(&b_costs) {
+            let matched = corner + ground.line_cost(x - y);
+            corner = *cell;
+            left = matched.min(*cell + a_cost).min(left + b_cost);
+            *cell = left;
+        }
+    }
+    row[b.len()]
+}
+
+/// Returns the least bottleneck distance of lengths, or one larger by `relative_error` of it at most.
+pub(super) fn least_distance(a: &[f64], b: &[f64], relative_error: f64) -> f64 {
+    let (a, b) = (sorted(a), sorted(b));
+    let share = Ground { order: WassersteinOrder::One, norm: GroundNorm::LInfinity }.diagonal_share();
+    let largest = |lengths: &[f64]| lengths.last().map_or(0.0, |length| share * length);
+    let high = largest(&a).max(largest(&b));
+    least_feasible(0.0, high, relative_error, |distance| {
+        Some(longest_move(&a, &b, share, distance)?.max(longest_move(&b, &a, share, distance)?))
+    })
+}
+
+/// Matches every length of `near` that is farther than `distance` from the diagonal; both are sorted.
+fn longest_move(near: &[f64], far: &[f64], share: f64, distance: f64) -> Option<f64> {
+    let mut longest = 0.0f64;
+    let mut left = far.iter();
+    for &x in near {
+        if share * x <= distance {
+            longest = longest.max(share * x);
+            continue;
+        }
+        let y = left.find(|&&y| (x - y).abs() <= distance || y > x)?;
+        if (x - y).abs() > distance {
+            return None;
+        }
+        longest = longest.max((x - y).abs());
+    }
+    Some(longest)
+}

@@ -1,0 +1,1 @@
+//! Numbers of a diagram, against formulas written another way.
