@@ -22,8 +22,8 @@ const FREE: u32 = u32::MAX;
 const DIAGONAL: u32 = u32::MAX - 1;
 /// Pairs by which each point starts.
 const NEAREST: usize = 12;
-/// Violated pairs that join, at most, for each point and round.
-const JOINING: usize = 8;
+/// Violated pairs that join for each point and round, at most: so many of those violated most, and so many others.
+const JOINING: usize = 6;
 /// Bids of the auction for each point, on average and at most.
 const BIDS: usize = 40;
 
@@ -120,26 +120,26 @@ impl Problem {
     /// A point whose dual falls is free again.
     fn join_violated(&mut self) -> bool {
         let largest = self.b_tree.largest(&self.b.duals);
-        let mut violated = Vec::new();
-        let mut kept = Vec::with_capacity(JOINING + 1);
+        let mut joining = Vec::new();
+        let mut violated = Violated::default();
         for i in 0..self.a.points.len() {
-            kept.clear();
-            self.violated_pairs(i, &largest, &mut kept);
-            if let Some(&(dual, _)) = kept.first() {
+            violated.clear();
+            self.find_violated(i, &largest, &mut violated);
+            if let Some(&(dual, _)) = violated.worst.first() {
                 self.a.duals[i] = dual;
                 let mate = std::mem::replace(&mut self.a.mates[i], FREE);
                 if mate < DIAGONAL {
                     self.b.mates[mate as usize] = FREE;
                 }
-                violated.extend(kept.iter().map(|&(_, pair)| (i as u32, pair)));
+                joining.extend(violated.pairs().map(|pair| (i as u32, pair)));
             }
         }
-        self.join(&violated);
-        !violated.is_empty()
+        self.join(&joining);
+        !joining.is_empty()
     }
 
-    /// Finds the pairs of a point that are violated most and have not joined, with the dual that each allows.
-    fn violated_pairs(&self, i: usize, largest: &[f64], kept: &mut Vec<(f64, Pair)>) {
+    /// Finds pairs of a point that are violated and have not joined.
+    fn find_violated(&self, i: usize, largest: &[f64], violated: &mut Violated) {
         let (point, dual) = (self.a.points[i], self.a.duals[i]);
         let ground = self.ground;
         let enter = |place: usize, across, up| ground.move_cost(across, up) - largest[place] < dual;
@@ -148,10 +148,9 @@ impl Problem {
             let other_dual = self.b.duals[j as usize];
             let allowed = cost - other_dual;
             let rounding = 4.0 * f64::EPSILON * (cost + other_dual.abs() + dual.abs());
-            let is_candidate =
-                allowed < dual - rounding && kept.get(JOINING - 1).is_none_or(|&(last, _)| allowed < last);
-            if is_candidate && !self.a.pairs[i].iter().any(|pair| pair.other == j) {
-                keep_least(kept, JOINING, (allowed, Pair { other: j, cost }));
+            if allowed < dual - rounding {
+                let is_new = || !self.a.pairs[i].iter().any(|pair| pair.other == j);
+                violated.offer(allowed, shuffled(i as u32, j), is_new, Pair { other: j, cost });
             }
         });
     }
@@ -210,6 +209,51 @@ fn nearest_pairs(near: &Side, far: &Side, far_tree: &Tree, ground: Ground) -> Ve
         pairs.extend(kept.into_inner().into_iter().map(|(_, pair)| (i as u32, pair)));
     }
     pairs
+}
+
+/// Keeps some of the violated pairs of one point.
+///
+/// The worst alone would do, but slowly where many points lie together: all their neighbours would choose the same few.
+#[derive(Default)]
+struct Violated {
+    /// Those violated most, with the dual that each allows.
+    worst: Vec<(f64, Pair)>,
+    /// Others, by a number as good as drawn.
+    others: Vec<(f64, Pair)>,
+}
+
+impl Violated {
+    fn clear(&mut self) {
+        self.worst.clear();
+        self.others.clear();
+    }
+
+    fn offer(&mut self, allowed: f64, drawn: f64, is_new: impl Fn() -> bool, pair: Pair) {
+        let fits = |kept: &[(f64, Pair)], value: f64| kept.get(JOINING - 1).is_none_or(|&(last, _)| value < last);
+        let (is_worst, is_drawn) = (fits(&self.worst, allowed), fits(&self.others, drawn));
+        if (is_worst || is_drawn) && is_new() {
+            if is_worst {
+                keep_least(&mut self.worst, JOINING, (allowed, pair));
+            }
+            if is_drawn {
+                keep_least(&mut self.others, JOINING, (drawn, pair));
+            }
+        }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = Pair> {
+        let is_other = |pair: &Pair| self.worst.iter().all(|(_, worst)| worst.other != pair.other);
+        let others = self.others.iter().map(|&(_, pair)| pair).filter(is_other);
+        self.worst.iter().map(|&(_, pair)| pair).chain(others)
+    }
+}
+
+/// A number for a pair that looks drawn by chance and is always the same (the last steps of `SplitMix64`).
+fn shuffled(i: u32, j: u32) -> f64 {
+    let mut bits = (u64::from(i) << 32 | u64::from(j)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (bits >> 11) as f64
 }
 
 /// Inserts into a short sorted list of at most so many.
