@@ -5,8 +5,9 @@
 //! (`mendelsohn1958`), so the two sides are asked in turn and no copy of the diagonal is made. Each asks by phases of
 //! shortest augmenting paths (`hopcroft1973`) over k-d trees from which visited points are taken (`efrat2001`).
 //!
-//! The least `δ` is found by halving. Every matching found lowers the upper end to the longest move that it makes, which
-//! is a value that the least can have; so the ends meet in the exact value and not beside it.
+//! The least `δ` is found by halving. Every matching found lowers the upper end to the longest move that it makes. Where
+//! there is none, the points reached in vain are more than their neighbours (`hall1935`), and the lower end rises to the
+//! least `δ` that lets one of them go elsewhere. Both are values that the least can have, so the ends meet in it.
 
 use super::ground::Point;
 use super::tree::{Remaining, Tree};
@@ -23,9 +24,12 @@ pub(super) fn least_distance(a: &[Point], b: &[Point], relative_error: f64) -> f
         for side in &mut sides {
             longest = side.reach(distance)?.max(longest);
         }
-        Some(longest)
+        Ok(longest)
     })
 }
+
+/// Says that there is no matching below this distance, which is larger than the one asked for.
+pub(super) struct NoneBelow(pub(super) f64);
 
 /// Halves down to the least distance at which `moves` gives the longest move of a matching.
 ///
@@ -34,13 +38,13 @@ pub(super) fn least_feasible(
     mut low: f64,
     mut high: f64,
     relative_error: f64,
-    mut moves: impl FnMut(f64) -> Option<f64>,
+    mut moves: impl FnMut(f64) -> Result<f64, NoneBelow>,
 ) -> f64 {
     let mut next = low; // Often the answer.
     while high > (1.0 + relative_error) * low {
         match moves(next) {
-            Some(longest) => high = longest.min(next),
-            None => low = next.next_up(),
+            Ok(longest) => high = longest.min(next),
+            Err(NoneBelow(distance)) => low = distance.min(high),
         }
         next = low + (high - low) / 2.0;
         if next >= high {
@@ -58,31 +62,34 @@ struct Matching<'a> {
     order: Vec<u32>,
     near_mates: Vec<u32>,
     far_mates: Vec<u32>,
+    /// Far points that a search has not reached.
+    unreached: Remaining,
 }
 
 impl<'a> Matching<'a> {
     fn new(near: &'a [Point], far: &'a [Point]) -> Self {
         let mut order: Vec<u32> = (0..near.len() as u32).collect();
         order.sort_by(|&i, &j| near[j as usize].length().total_cmp(&near[i as usize].length()));
-        Self { near, far, order, near_mates: vec![FREE; near.len()], far_mates: vec![FREE; far.len()] }
+        let unreached = Remaining::new(Tree::new(far, 0..far.len() as u32));
+        Self { near, far, order, near_mates: vec![FREE; near.len()], far_mates: vec![FREE; far.len()], unreached }
     }
 
     /// Returns the longest of the moves that each near point can make at best; no matching does with less.
     fn least_move(&self) -> f64 {
-        let tree = all(self.far);
-        self.near.iter().map(|&point| tree.nearest_within(point, point.diagonal_distance())).fold(0.0, f64::max)
+        let least = |&point: &Point| self.unreached.nearest_within(point, point.diagonal_distance());
+        self.near.iter().map(least).fold(0.0, f64::max)
     }
 
     /// Matches every near point that lies farther than `distance` from the diagonal; returns the longest move of all
-    /// near points, or nothing where some point cannot be matched.
+    /// near points.
     ///
     /// Starts from the matching of the last call, less what no longer holds.
-    fn reach(&mut self, distance: f64) -> Option<f64> {
+    fn reach(&mut self, distance: f64) -> Result<f64, NoneBelow> {
         self.drop_outdated(distance);
         loop {
             let sources = self.free_sources(distance);
             if sources.is_empty() {
-                return Some(self.longest_move());
+                return Ok(self.longest_move());
             }
             let mut layers = self.layers(&sources, distance)?;
             for source in sources {
@@ -108,26 +115,35 @@ impl<'a> Matching<'a> {
         self.order.iter().take_while(must_move).copied().filter(|&i| self.near_mates[i as usize] == FREE).collect()
     }
 
-    /// Sorts far points by the length of the shortest path from a source, up to the first that are free; nothing where
-    /// none can be reached.
-    fn layers(&self, sources: &[u32], distance: f64) -> Option<Vec<Remaining>> {
-        let mut remaining = Remaining::new(all(self.far));
+    /// Sorts far points by the length of the shortest path from a source, up to the first that are free.
+    fn layers(&mut self, sources: &[u32], distance: f64) -> Result<Vec<Remaining>, NoneBelow> {
+        self.unreached.put_back_all();
         let mut layers = Vec::new();
-        let mut from = sources.to_vec();
-        while !from.is_empty() {
+        let mut reached = sources.to_vec();
+        let mut next = 0;
+        while next < reached.len() {
             let mut layer = Vec::new();
-            for &i in &from {
-                while let Some(j) = remaining.take_within(self.near[i as usize], distance) {
+            for &i in &reached[next..] {
+                while let Some(j) = self.unreached.take_within(self.near[i as usize], distance) {
                     layer.push(j);
                 }
             }
             layers.push(Remaining::new(Tree::new(self.far, layer.iter().copied())));
             if layer.iter().any(|&j| self.far_mates[j as usize] == FREE) {
-                return Some(layers);
+                return Ok(layers);
             }
-            from = layer.iter().map(|&j| self.far_mates[j as usize]).collect();
+            next = reached.len();
+            reached.extend(layer.iter().map(|&j| self.far_mates[j as usize]));
         }
-        None
+        Err(self.none_below(&reached))
+    }
+
+    /// The least distance at which one of the near points reached may stay at the diagonal, or has a new neighbour.
+    fn none_below(&self, reached: &[u32]) -> NoneBelow {
+        let points = reached.iter().map(|&i| self.near[i as usize]);
+        NoneBelow(points.fold(f64::INFINITY, |least, point| {
+            self.unreached.nearest_within(point, least.min(point.diagonal_distance()))
+        }))
     }
 
     /// Matches a source along a path that takes one far point of each layer, if there is one.
@@ -167,8 +183,4 @@ impl<'a> Matching<'a> {
         });
         moves.fold(0.0, f64::max)
     }
-}
-
-fn all(points: &[Point]) -> Tree {
-    Tree::new(points, 0..points.len() as u32)
 }

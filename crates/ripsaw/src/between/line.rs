@@ -17,7 +17,7 @@
 //! *Bottleneck.* Within `δ`, the points of each side beyond `δ / k` must find mates (`mendelsohn1958`, as in the plane);
 //! in order, each takes the first that is left, and the least `δ` is found by halving.
 
-use super::bottleneck::least_feasible;
+use super::bottleneck::{NoneBelow, least_feasible};
 use super::ground::Ground;
 use super::{GroundNorm, WassersteinOrder};
 
@@ -115,7 +115,8 @@ pub(super) fn least_distance(a: &[f64], b: &[f64], relative_error: f64) -> f64 {
     let largest = |lengths: &[f64]| lengths.last().map_or(0.0, |length| share * length);
     let high = largest(&a).max(largest(&b));
     least_feasible(0.0, high, relative_error, |distance| {
-        Some(longest_move(&a, &b, share, distance)?.max(longest_move(&b, &a, share, distance)?))
+        let moves = longest_move(&a, &b, share, distance).zip(longest_move(&b, &a, share, distance));
+        moves.map(|(a, b)| a.max(b)).ok_or(NoneBelow(distance.next_up()))
     })
 }
 

@@ -4,8 +4,6 @@
 //! point that the comparison of points would accept. What a search looks for beside distance (who is left, which dual is
 //! largest) is kept outside, one value a node.
 
-use std::cell::Cell;
-
 use super::ground::Point;
 
 /// Points in a leaf, at most.
@@ -53,14 +51,6 @@ impl Tree {
         self.split(start, middle);
         self.nodes[place].second = Some(self.nodes.len());
         self.split(middle, end);
-    }
-
-    /// Returns the L∞ distance to the nearest point, or this one where all points lie farther.
-    pub(super) fn nearest_within(&self, point: Point, distance: f64) -> f64 {
-        let nearest = Cell::new(distance);
-        let enter = |_, across: f64, up: f64| across.max(up) < nearest.get();
-        self.visit(point, enter, |other, _| nearest.set(nearest.get().min(point.distance(other))));
-        nearest.get()
     }
 
     /// Returns for each node the largest of the values of its points.
@@ -130,9 +120,36 @@ pub(super) struct Remaining {
 
 impl Remaining {
     pub(super) fn new(tree: Tree) -> Self {
-        let counts = tree.nodes.iter().map(|node| node.end - node.start).collect();
         let is_left = vec![true; tree.entries.len()];
-        Self { tree, counts, is_left }
+        let mut remaining = Self { counts: Vec::new(), is_left, tree };
+        remaining.put_back_all();
+        remaining
+    }
+
+    pub(super) fn put_back_all(&mut self) {
+        self.counts.clear();
+        self.counts.extend(self.tree.nodes.iter().map(|node| node.end - node.start));
+        self.is_left.fill(true);
+    }
+
+    /// Returns the L∞ distance to the nearest point that is left, or this one where all lie farther.
+    pub(super) fn nearest_within(&self, point: Point, distance: f64) -> f64 {
+        if self.counts.is_empty() { distance } else { self.nearest(0, point, distance) }
+    }
+
+    fn nearest(&self, place: usize, point: Point, distance: f64) -> f64 {
+        let node = &self.tree.nodes[place];
+        let (across, up) = node.gap(point);
+        if self.counts[place] == 0 || across.max(up) >= distance {
+            return distance;
+        }
+        match node.second {
+            Some(second) => self.nearest(second, point, self.nearest(place + 1, point, distance)),
+            None => {
+                let slots = (node.start..node.end).filter(|&slot| self.is_left[slot]);
+                slots.map(|slot| self.tree.entries[slot].0.distance(point)).fold(distance, f64::min)
+            }
+        }
     }
 
     /// Takes out a point within this L∞ distance, if one is left.
