@@ -54,7 +54,10 @@ pub use error::Error;
 pub use memory::memory_bytes_estimate;
 pub use options::{MAX_DIMENSION_LIMIT, Options};
 pub use persistence::{Persistence, persistence_of_distances, persistence_of_points};
-pub use summary::{BarCounts, DiagramError, bar_counts, normalised_persistent_entropy, persistent_entropy};
+pub use summary::{
+    BarCounts, BettiCurve, DiagramError, ImageOptions, ImageWeight, bar_counts, betti_curve, betti_numbers,
+    normalised_persistent_entropy, persistence_image, persistence_landscape, persistent_entropy, total_persistence,
+};
 
 #[doc(hidden)]
 pub use options::Shortcuts;

@@ -137,3 +137,53 @@ fn longest_move(near: &[f64], far: &[f64], share: f64, distance: f64) -> Option<
     }
     Some(longest)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::ground::Point;
+    use super::super::{assignment, bottleneck};
+    use super::*;
+
+    const GROUNDS: [Ground; 4] = [
+        Ground { order: WassersteinOrder::One, norm: GroundNorm::LInfinity },
+        Ground { order: WassersteinOrder::One, norm: GroundNorm::L2 },
+        Ground { order: WassersteinOrder::Two, norm: GroundNorm::LInfinity },
+        Ground { order: WassersteinOrder::Two, norm: GroundNorm::L2 },
+    ];
+
+    /// Lengths that tie, and lengths of very different size.
+    fn some_lengths() -> impl Strategy<Value = Vec<f64>> {
+        let whole = prop::collection::vec((0u8..10).prop_map(f64::from), 0..60);
+        let free = prop::collection::vec(0.0..1.0f64, 0..60);
+        let steep = prop::collection::vec((-6.0..1.0f64).prop_map(|power| 10f64.powf(power)), 0..60);
+        prop_oneof![whole, free, steep]
+    }
+
+    fn points(lengths: &[f64]) -> Vec<Point> {
+        lengths.iter().map(|&death| Point { birth: 0.0, death }).collect()
+    }
+
+    #[test]
+    fn the_longest_or_the_shortest_may_be_left_over() {
+        let ground = GROUNDS[0];
+        assert_eq!(least_total(&[1.0, 10.0], &[1.0], ground), 5.0);
+        assert_eq!(least_total(&[1.0, 10.0], &[10.0], ground), 0.5);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn the_line_agrees_with_the_plane(a in some_lengths(), b in some_lengths()) {
+            for ground in GROUNDS {
+                let line = least_total(&a, &b, ground);
+                let plane = assignment::least_total(&points(&a), &points(&b), ground, 0.0);
+                prop_assert!((line - plane).abs() <= 1e-12 * plane.max(1.0), "{:?}: {} {}", ground, line, plane);
+            }
+            let line = least_distance(&a, &b, 0.0);
+            prop_assert_eq!(line, bottleneck::least_distance(&points(&a), &points(&b), 0.0));
+        }
+    }
+}

@@ -239,6 +239,23 @@ fn bad_bars_and_options_are_named() {
 }
 
 #[test]
+fn heaps_of_equal_bars_are_matched_one_to_one() {
+    // Every pair costs the same, so that the nearest ones of all bars are the same few.
+    let (a, b) = (vec![Bar { birth: 0.0, death: 10.0 }; 300], vec![Bar { birth: 3.0, death: 14.0 }; 300]);
+    let count = 300f64;
+    let expected = [4.0, 4.0 * count, 5.0 * count, 4.0 * count.sqrt(), 5.0 * count.sqrt()];
+    for (metric, expected) in METRICS.into_iter().zip(expected) {
+        assert_near(exact_distance(&a, &b, metric), expected, &format!("{metric:?}"));
+        // Half of the bars have to move to the diagonal, for 5 or 5 √2.
+        let far = exact_distance(&a, &b[..150], metric);
+        let mixed =
+            [5.0, 9.0 * 150.0, (5.0 + 5.0 * SQRT_2) * 150.0, (41.0 * 150.0f64).sqrt(), (75.0 * 150.0f64).sqrt()];
+        let place = METRICS.iter().position(|&other| other == metric).unwrap();
+        assert_near(far, mixed[place], &format!("half, {metric:?}"));
+    }
+}
+
+#[test]
 fn the_legacy_number_ignores_births() {
     let (a, b) = (bars([(0.0, 3.0), (7.0, 8.0)]), bars([(100.0, 103.0)]));
     assert_eq!(legacy_sorted_l1(&a, &b).unwrap(), 1.0);
