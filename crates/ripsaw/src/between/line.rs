@@ -11,8 +11,8 @@
 //! to both sides, a point adds a line of slope 1 or −1, the diagonal cuts it at ±k x. Its kinks are kept as two stacks,
 //! so that all takes O(n log n) time, for sorting.
 //!
-//! *Order two.* Costs are squares and have no such dual. The best matching in order is found row by row in O(n m) time,
-//! some nanoseconds for each of the pairs, and O(m) memory.
+//! *Order two.* Costs are squares and have no such dual. The best matching in order is found in O(n m) time, about a
+//! nanosecond for each of the pairs, and O(n) memory.
 //!
 //! *Bottleneck.* Within `δ`, the points of each side beyond `δ / k` must find mates (`mendelsohn1958`, as in the plane);
 //! in order, each takes the first that is left, and the least `δ` is found by halving.
@@ -86,26 +86,39 @@ impl BestSum {
     }
 }
 
-/// Costs of the best matching of each number of leading points of one side, for one number of the other.
+/// The costs of matching the first `i` of one side with the first `j` of the other, for all with one sum of `i` and `j` at
+/// a time: none of these waits for another, so that they are computed side by side. Both sides are sorted.
 fn least_total_of_squares(a: &[f64], b: &[f64], ground: Ground) -> f64 {
-    let b_costs: Vec<f64> = b.iter().map(|&y| ground.diagonal_cost(y)).collect();
-    let mut row = vec![0.0; b.len() + 1];
-    for (j, cost) in b_costs.iter().enumerate() {
-        row[j + 1] = row[j] + cost;
-    }
-    for &x in a {
-        let a_cost = ground.diagonal_cost(x);
-        let mut corner = row[0];
-        row[0] += a_cost;
-        let mut left = row[0];
-        for ((cell, &y), &b_cost) in row[1..].iter_mut().zip(b).zip(&b_costs) {
-            let matched = corner + ground.line_cost(x - y);
-            corner = *cell;
-            left = matched.min(*cell + a_cost).min(left + b_cost);
-            *cell = left;
+    let (n, m) = (a.len(), b.len());
+    let b: Vec<f64> = b.iter().rev().copied().collect();
+    let diagonal =
+        |lengths: &[f64]| -> Vec<f64> { lengths.iter().map(|&length| ground.diagonal_cost(length)).collect() };
+    let (a_costs, b_costs) = (diagonal(a), diagonal(&b));
+    // By `i`; the first to be read are zero, for `i = j = 0`.
+    let (mut before, mut last, mut next) = (vec![0.0; n + 1], vec![0.0; n + 1], vec![0.0; n + 1]);
+    for sum in 1..=n + m {
+        if sum <= m {
+            next[0] = last[0] + b_costs[m - sum];
         }
+        if sum <= n {
+            next[sum] = last[sum - 1] + a_costs[sum - 1];
+        }
+        let (from, to) = (1.max(sum.saturating_sub(m)), n.min(sum - 1) + 1);
+        if from < to {
+            let others = m + from - sum..m + to - sum;
+            let a_side = a[from - 1..to - 1].iter().zip(&a_costs[from - 1..to - 1]);
+            let b_side = b[others.clone()].iter().zip(&b_costs[others]);
+            let costs = before[from - 1..to - 1].iter().zip(&last[from - 1..to - 1]).zip(&last[from..to]);
+            let cells = next[from..to].iter_mut().zip(costs).zip(a_side.zip(b_side));
+            for ((cell, ((corner, left), above)), ((x, a_cost), (y, b_cost))) in cells {
+                let kept = (left + a_cost).min(above + b_cost);
+                *cell = kept.min(corner + (x - y) * (x - y));
+            }
+        }
+        std::mem::swap(&mut before, &mut last);
+        std::mem::swap(&mut last, &mut next);
     }
-    row[b.len()]
+    last[n]
 }
 
 /// Returns the least bottleneck distance of lengths, or one larger by `relative_error` of it at most.
