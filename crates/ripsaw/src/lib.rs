@@ -32,6 +32,7 @@
 
 #![warn(missing_docs)]
 
+mod between;
 mod diagram;
 mod distance;
 mod error;
@@ -43,6 +44,10 @@ mod persistence;
 mod reduce;
 mod summary;
 
+pub use between::{
+    DiagramDistanceError, DiagramMetric, DistanceOptions, GroundNorm, InfiniteBars, WassersteinOrder, bottleneck,
+    diagram_distance_matrix, legacy_sorted_l1, wasserstein,
+};
 pub use diagram::Bar;
 pub use distance::{CondensedDistances, Metric, PointCloud};
 pub use error::Error;
@@ -53,7 +58,10 @@ pub use persistence::{
     Persistence, persistence_of_distances, persistence_of_distances_watched, persistence_of_points,
     persistence_of_points_watched,
 };
-pub use summary::{BarCounts, DiagramError, bar_counts, normalised_persistent_entropy, persistent_entropy};
+pub use summary::{
+    BarCounts, BettiCurve, DiagramError, ImageOptions, ImageWeight, bar_counts, betti_curve, betti_numbers,
+    normalised_persistent_entropy, persistence_image, persistence_landscape, persistent_entropy, total_persistence,
+};
 
 #[doc(hidden)]
 pub use options::Shortcuts;

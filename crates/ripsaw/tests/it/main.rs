@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+mod distances_between;
 mod errors;
 mod memory;
 mod npy;
@@ -11,6 +12,7 @@ mod reference;
 mod shapes;
 mod shortcuts;
 mod threads;
+mod summaries;
 
 use ripsaw::{Bar, CondensedDistances, Options, persistence_of_distances};
 

@@ -1,64 +1,7 @@
-//! Numbers read off a persistence diagram.
-//!
-//! Every function takes the bars of one dimension, in any order, and keeps no state. Bars from elsewhere are welcome, so
-//! all of them check what they are given; bars that never die are never given a length.
+//! Persistent entropy, raw and normalised.
 
-use std::error;
-use std::fmt;
-
+use super::check::{DiagramError, finite_lengths};
 use crate::diagram::Bar;
-
-/// Says which bar of a diagram makes no sense; bars are numbered from 0 in the order given.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum DiagramError {
-    /// A birth or a death is NaN.
-    NotANumber {
-        /// The bar.
-        index: usize,
-        /// Its birth.
-        birth: f64,
-        /// Its death.
-        death: f64,
-    },
-    /// A bar is born at infinity, on either side.
-    InfiniteBirth {
-        /// The bar.
-        index: usize,
-        /// Its birth.
-        birth: f64,
-    },
-    /// A bar dies before it is born.
-    DeathBeforeBirth {
-        /// The bar.
-        index: usize,
-        /// Its birth.
-        birth: f64,
-        /// Its death.
-        death: f64,
-    },
-    /// The lengths add up to more than the largest `f64`.
-    LengthOverflow,
-}
-
-impl fmt::Display for DiagramError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::NotANumber { index, birth, death } => {
-                write!(f, "bar {index} must have numbers for birth and death, got {birth} and {death}")
-            }
-            Self::InfiniteBirth { index, birth } => write!(f, "bar {index} must have a finite birth, got {birth}"),
-            Self::DeathBeforeBirth { index, birth, death } => {
-                write!(f, "bar {index} must not die before its birth at {birth}, got death {death}")
-            }
-            Self::LengthOverflow => {
-                write!(f, "the lengths of the bars must add up to at most {:e}, got more", f64::MAX)
-            }
-        }
-    }
-}
-
-impl error::Error for DiagramError {}
 
 /// Returns the Shannon entropy of the bar lengths, in nats.
 ///
@@ -110,76 +53,6 @@ pub fn normalised_persistent_entropy(bars: &[Bar]) -> Result<f64, DiagramError> 
         return Ok(0.0);
     }
     Ok(entropy(&lengths) / entropy_max(&lengths))
-}
-
-/// Counts the bars of a diagram by how they end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct BarCounts {
-    /// Bars with a finite length above zero.
-    pub finite: usize,
-    /// Bars that never die.
-    pub infinite: usize,
-    /// Bars that die at birth; this crate emits none.
-    pub zero_length: usize,
-}
-
-/// Counts the bars of a diagram by how they end.
-///
-/// The three counts add up to `bars.len()`. Takes O(n) time.
-///
-/// ```
-/// use ripsaw::{Bar, bar_counts};
-///
-/// let counts = bar_counts(&[(0.0, 1.0), (0.0, f64::INFINITY)].map(Bar::from))?;
-/// assert_eq!((counts.finite, counts.infinite, counts.zero_length), (1, 1, 0));
-/// # Ok::<(), ripsaw::DiagramError>(())
-/// ```
-///
-/// # Errors
-///
-/// [`DiagramError::NotANumber`], [`DiagramError::InfiniteBirth`] or [`DiagramError::DeathBeforeBirth`], naming the first
-/// bad bar.
-pub fn bar_counts(bars: &[Bar]) -> Result<BarCounts, DiagramError> {
-    let mut counts = BarCounts::default();
-    for (index, bar) in bars.iter().enumerate() {
-        check(index, bar)?;
-        match () {
-            () if bar.is_infinite() => counts.infinite += 1,
-            () if bar.birth == bar.death => counts.zero_length += 1,
-            () => counts.finite += 1,
-        }
-    }
-    Ok(counts)
-}
-
-/// Checks all bars and returns the lengths that are finite and above zero, in order.
-fn finite_lengths(bars: &[Bar]) -> Result<Vec<f64>, DiagramError> {
-    let mut lengths = Vec::with_capacity(bars.len());
-    for (index, bar) in bars.iter().enumerate() {
-        check(index, bar)?;
-        if !bar.is_infinite() && bar.birth < bar.death {
-            lengths.push(bar.length());
-        }
-    }
-    match lengths.iter().sum::<f64>() {
-        total if total.is_finite() => Ok(lengths),
-        _ => Err(DiagramError::LengthOverflow),
-    }
-}
-
-fn check(index: usize, bar: &Bar) -> Result<(), DiagramError> {
-    let Bar { birth, death } = *bar;
-    if birth.is_nan() || death.is_nan() {
-        return Err(DiagramError::NotANumber { index, birth, death });
-    }
-    if birth.is_infinite() {
-        return Err(DiagramError::InfiniteBirth { index, birth });
-    }
-    if death < birth {
-        return Err(DiagramError::DeathBeforeBirth { index, birth, death });
-    }
-    Ok(())
 }
 
 /// The Shannon entropy, in nats, of positive lengths with a finite sum.
@@ -252,12 +125,5 @@ mod tests {
             message([(0.0, f64::MAX), (0.0, f64::MAX)]),
             "the lengths of the bars must add up to at most 1.7976931348623157e308, got more"
         );
-    }
-
-    #[test]
-    fn counts_add_up() {
-        let counts = bar_counts(&bars([(0.0, 1.0), (1.0, 1.0), (0.0, f64::INFINITY), (0.5, 1.0)])).unwrap();
-        assert_eq!(counts, BarCounts { finite: 2, infinite: 1, zero_length: 1 });
-        assert!(bar_counts(&bars([(1.0, 0.0)])).is_err());
     }
 }
