@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
+use crate::command::ArrayCommand;
+
 const EXAMPLES: &str = "\
 Examples:
   loopscope demo                        run a small experiment that needs nothing but this program
@@ -92,6 +94,9 @@ pub(crate) enum Command {
     /// Look at the models that this program knows
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Measure arrays of your own, without a database
+    #[command(subcommand)]
+    Array(ArrayCommand),
     /// Look for anything wrong or missing in a database, without changing it
     Doctor(DoctorArgs),
     /// Copy the database, consistently, while others write

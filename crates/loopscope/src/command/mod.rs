@@ -1,5 +1,6 @@
 //! What each command does.
 
+mod array;
 mod config;
 mod demo;
 mod doctor;
@@ -7,6 +8,8 @@ mod experiment;
 mod model;
 mod run;
 mod work;
+
+pub(crate) use array::ArrayCommand;
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -37,6 +40,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
             run::execute(&command.unwrap_or(RunCommand::List { experiment: "latest".to_owned() }), global, talk)
         }
         Command::Model(command) => model::execute(&command, global),
+        Command::Array(command) => array::execute(&command, global),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),

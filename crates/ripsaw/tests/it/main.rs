@@ -11,8 +11,8 @@ mod properties;
 mod reference;
 mod shapes;
 mod shortcuts;
-mod threads;
 mod summaries;
+mod threads;
 
 use ripsaw::{Bar, CondensedDistances, Options, persistence_of_distances};
 

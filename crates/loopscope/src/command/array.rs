@@ -1,0 +1,443 @@
+//! `array topology|distance`: the measures for anyone with arrays of their own, without a database.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand, ValueEnum};
+use loopscope_core::codec::{Bar, Diagram, NpyArray, NpyValues, Scalar, decode_diagram, encode_diagram, read_npy};
+use ripsaw::{
+    Collapse, CondensedDistances, DistanceOptions, GroundNorm, InfiniteBars, Metric, Options, Persistence, PointCloud,
+    Stage, WassersteinOrder,
+};
+
+use crate::args::Global;
+use crate::failure::{Exit, UsageError};
+use crate::report::{Table, bytes, count, print, print_json};
+
+/// Measures of arrays in files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArrayCommand {
+    /// Compute the persistent homology of points or distances in a .npy file
+    Topology(TopologyArgs),
+    /// Compute how far apart two diagrams in .npz files are
+    Distance(DistanceArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TopologyArgs {
+    /// Points of shape (n, d), float32 or float64; with --distances a square or condensed matrix
+    file: PathBuf,
+    /// FILE holds distances
+    #[arg(long)]
+    distances: bool,
+    /// How to measure points
+    #[arg(long, value_enum, default_value_t, conflicts_with = "distances")]
+    metric: MetricName,
+    /// Highest dimension of the diagrams
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    max_dim: usize,
+    /// Longest edge [default: the enclosing radius, beyond which nothing happens]
+    #[arg(long, value_name = "X")]
+    threshold: Option<f64>,
+    /// Whether to take out edges that change no bar
+    #[arg(long, value_enum, default_value_t)]
+    collapse: CollapseName,
+    /// Threads; the diagrams are the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Stop with an error rather than take more memory, such as 4GiB
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    memory_limit: Option<u64>,
+    /// Write the diagrams as NumPy .npz
+    #[arg(long, value_name = "OUT")]
+    npz: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DistanceArgs {
+    /// A diagram as .npz
+    a: PathBuf,
+    /// Another
+    b: PathBuf,
+    /// Which distance
+    #[arg(long, value_enum, default_value_t)]
+    metric: DistanceName,
+    /// Order of the Wasserstein distance
+    #[arg(long, value_name = "1|2", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    order: u8,
+    /// Norm between two bars
+    #[arg(long, value_enum, default_value_t)]
+    ground: GroundName,
+    /// What to do with bars that never die
+    #[arg(long, value_enum, default_value_t)]
+    infinite: InfiniteName,
+    /// Allow this relative error
+    #[arg(long, value_name = "DELTA", default_value_t = 0.0)]
+    relative_error: f64,
+    /// Only this dimension [default: all that both have]
+    #[arg(long, value_name = "N")]
+    dim: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum MetricName {
+    #[default]
+    Euclidean,
+    Cosine,
+    Angular,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum CollapseName {
+    /// When it pays
+    #[default]
+    Auto,
+    On,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum DistanceName {
+    #[default]
+    Wasserstein,
+    Bottleneck,
+    /// The earlier tool's number, which ignores births: no Wasserstein distance
+    LegacySortedL1,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum GroundName {
+    #[default]
+    Linf,
+    L2,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum InfiniteName {
+    /// Matched to each other; unequal counts are infinitely far apart
+    #[default]
+    Match,
+    /// Left out
+    Drop,
+}
+
+pub(super) fn execute(command: &ArrayCommand, global: &Global) -> anyhow::Result<Exit> {
+    match command {
+        ArrayCommand::Topology(arguments) => topology(arguments, global),
+        ArrayCommand::Distance(arguments) => distance(arguments, global),
+    }
+}
+
+/// Reads a size such as `4GiB`, `500MB` or a number of bytes.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        other => return Err(format!("\"{other}\" is no unit; expected KiB, MiB, GiB, KB, MB or GB")),
+    };
+    let number: f64 =
+        digits.trim().parse().map_err(|_| format!("\"{digits}\" is no number; expected a size such as 4GiB"))?;
+    let size = number * unit as f64;
+    if size.is_finite() && size >= 1.0 {
+        Ok(size as u64)
+    } else {
+        Err("expected a size of at least one byte".to_owned())
+    }
+}
+
+/// How long each stage took.
+#[derive(Default)]
+struct Seconds {
+    distances: Duration,
+    collapse: Duration,
+    reduction: Duration,
+}
+
+impl Seconds {
+    fn of(&mut self, stage: Option<Stage>) -> &mut Duration {
+        match stage {
+            None | Some(Stage::Distances) => &mut self.distances,
+            Some(Stage::Collapse) => &mut self.collapse,
+            Some(_) => &mut self.reduction,
+        }
+    }
+}
+
+fn topology(arguments: &TopologyArgs, global: &Global) -> anyhow::Result<Exit> {
+    let array = read_array(&arguments.file)?;
+    let mut options = Options::default()
+        .with_max_dimension(arguments.max_dim)
+        .with_threads(usize::from(arguments.threads))
+        .with_collapse(match arguments.collapse {
+            CollapseName::Auto => Collapse::Auto,
+            CollapseName::On => Collapse::On,
+            CollapseName::Off => Collapse::Off,
+        });
+    if let Some(threshold) = arguments.threshold {
+        options = options.with_threshold(threshold);
+    }
+    if let Some(limit) = arguments.memory_limit {
+        options = options.with_memory_bytes_max(limit);
+    }
+    let (persistence, seconds) = compute(&array, arguments, &options)
+        .with_context(|| format!("the topology of {}", arguments.file.display()))?;
+    let entropy = persistence
+        .diagrams
+        .iter()
+        .map(|bars| ripsaw::persistent_entropy(bars))
+        .collect::<Result<Vec<f64>, _>>()
+        .context("the entropy of the diagrams")?;
+    if let Some(out) = &arguments.npz {
+        let diagram = stored_diagram(&persistence, &entropy, arguments);
+        std::fs::write(out, encode_diagram(&diagram)?).with_context(|| format!("writing {}", out.display()))?;
+    }
+    if global.json {
+        print_json(&topology_json(&persistence, &entropy, &seconds))?;
+    } else {
+        print_topology(&persistence, &entropy, &seconds)?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn compute(array: &NpyArray, arguments: &TopologyArgs, options: &Options) -> anyhow::Result<(Persistence, Seconds)> {
+    let numbers = floats(array)?;
+    let mut seconds = Seconds::default();
+    let (mut stage, mut since) = (None, Instant::now());
+    let mut watcher = |now: Stage, _: f64| {
+        if stage != Some(now) {
+            *seconds.of(stage) += since.elapsed();
+            (stage, since) = (Some(now), Instant::now());
+        }
+        ControlFlow::Continue(())
+    };
+    let persistence = if arguments.distances {
+        let distances = condensed(array, numbers)?;
+        ripsaw::persistence_of_distances_watched(&distances, options, &mut watcher)?
+    } else {
+        let &[rows, columns] = array.shape.as_slice() else {
+            bail!(UsageError {
+                message: format!("expected points of shape (n, d), got an array of shape {:?}", array.shape),
+                hint: Some("give --distances if these are distances".to_owned()),
+            });
+        };
+        let cloud = PointCloud::new(&numbers, rows, columns)?;
+        let metric = match arguments.metric {
+            MetricName::Euclidean => Metric::Euclidean,
+            MetricName::Cosine => Metric::Cosine,
+            MetricName::Angular => Metric::Angular,
+        };
+        ripsaw::persistence_of_points_watched(&cloud, metric, options, &mut watcher)?
+    };
+    *seconds.of(stage) += since.elapsed();
+    Ok((persistence, seconds))
+}
+
+fn read_array(path: &Path) -> anyhow::Result<NpyArray> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let array = read_npy(&bytes).and_then(NpyArray::into_c_order);
+    array.with_context(|| format!("{} is no NumPy array that this program reads", path.display()))
+}
+
+/// Returns the numbers as float32, which is what the distances are measured in; a float64 is rounded.
+fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
+    match &array.values {
+        NpyValues::F32(numbers) => Ok(numbers.clone()),
+        NpyValues::F64(numbers) => {
+            if let Some(index) = numbers.iter().position(|number| number.is_finite() && !(*number as f32).is_finite()) {
+                bail!("number {index} is {}, which float32 cannot hold", numbers[index]);
+            }
+            Ok(numbers.iter().map(|&number| number as f32).collect())
+        }
+        other => {
+            bail!(UsageError { message: format!("expected float32 or float64, got {}", other.kind()), hint: None })
+        }
+    }
+}
+
+/// Returns distances from a square or a condensed matrix.
+fn condensed(array: &NpyArray, numbers: Vec<f32>) -> anyhow::Result<CondensedDistances> {
+    match *array.shape.as_slice() {
+        [rows, columns] if rows == columns => Ok(CondensedDistances::from_square(&numbers, rows)?),
+        [length] => {
+            // n (n − 1) / 2 = length, solved for n; checked because few lengths have one.
+            let points = usize::midpoint(1, (1 + 8 * length).isqrt());
+            if points * (points - 1) / 2 != length {
+                bail!("a condensed matrix has n (n - 1) / 2 distances, got {length}, which fits no n");
+            }
+            Ok(CondensedDistances::from_condensed(numbers, points)?)
+        }
+        _ => bail!(UsageError {
+            message: format!("expected distances of shape (n, n) or (n (n - 1) / 2,), got {:?}", array.shape),
+            hint: Some("leave out --distances if these are points".to_owned()),
+        }),
+    }
+}
+
+fn stored_diagram(persistence: &Persistence, entropy: &[f64], arguments: &TopologyArgs) -> Diagram {
+    let metric =
+        if arguments.distances { "precomputed".to_owned() } else { format!("{:?}", arguments.metric).to_lowercase() };
+    let metadata = [
+        ("metric", Scalar::Text(metric)),
+        ("max_dim", Scalar::Integer(arguments.max_dim as i64)),
+        ("threshold", Scalar::Float(persistence.threshold)),
+        ("program_version", Scalar::Text(env!("CARGO_PKG_VERSION").to_owned())),
+    ];
+    let bar = |bar: &ripsaw::Bar| Bar { birth: bar.birth, death: bar.death };
+    Diagram {
+        dgms: persistence.diagrams.iter().map(|bars| bars.iter().map(bar).collect()).collect(),
+        entropy: Some(entropy.to_vec()),
+        metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+        gens: std::collections::BTreeMap::new(),
+    }
+}
+
+fn topology_json(persistence: &Persistence, entropy: &[f64], seconds: &Seconds) -> serde_json::Value {
+    // JSON has no infinity: a bar that never dies has null for its death.
+    let bar = |bar: &ripsaw::Bar| serde_json::json!([bar.birth, bar.death.is_finite().then_some(bar.death)]);
+    let diagrams: Vec<Vec<serde_json::Value>> =
+        persistence.diagrams.iter().map(|bars| bars.iter().map(bar).collect()).collect();
+    serde_json::json!({
+        "n": persistence.point_count,
+        "distinct": persistence.distinct_point_count,
+        "threshold": persistence.threshold,
+        "dgms": diagrams,
+        "entropy": entropy,
+        "num_edges": persistence.edge_count,
+        "seconds": {
+            "distances": seconds.distances.as_secs_f64(),
+            "collapse": seconds.collapse.as_secs_f64(),
+            "reduction": seconds.reduction.as_secs_f64(),
+        },
+        "peak_bytes": peak_bytes(),
+    })
+}
+
+fn print_topology(persistence: &Persistence, entropy: &[f64], seconds: &Seconds) -> std::io::Result<()> {
+    print(&format!(
+        "{} points, {} of them distinct; {} edges up to {}",
+        count(persistence.point_count as u64),
+        count(persistence.distinct_point_count as u64),
+        count(persistence.edge_count),
+        persistence.threshold
+    ))?;
+    let mut table = Table::new(&[">dimension", ">bars", ">that never die", ">longest", ">entropy (nats)"]);
+    for (dimension, (bars, entropy)) in persistence.diagrams.iter().zip(entropy).enumerate() {
+        let longest = bars.iter().map(ripsaw::Bar::length).filter(|length| length.is_finite()).fold(0.0, f64::max);
+        let infinite = bars.iter().filter(|bar| bar.is_infinite()).count();
+        table.row(vec![
+            dimension.to_string(),
+            count(bars.len() as u64),
+            count(infinite as u64),
+            format!("{longest:.4}"),
+            format!("{entropy:.4}"),
+        ]);
+    }
+    table.print()?;
+    let memory = peak_bytes().map_or_else(String::new, |peak| format!("; {} at most in memory", bytes(peak)));
+    print(&format!(
+        "distances {:.3} s, collapse {:.3} s, reduction {:.3} s{memory}",
+        seconds.distances.as_secs_f64(),
+        seconds.collapse.as_secs_f64(),
+        seconds.reduction.as_secs_f64()
+    ))
+}
+
+/// Returns the most memory that this process has held, where the system tells.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+fn distance(arguments: &DistanceArgs, global: &Global) -> anyhow::Result<Exit> {
+    let (a, b) = (read_diagram(&arguments.a)?, read_diagram(&arguments.b)?);
+    let dimensions: Vec<usize> = match arguments.dim {
+        Some(dimension) => vec![dimension],
+        None => (0..a.len().min(b.len())).collect(),
+    };
+    let mut distances = Vec::new();
+    for dimension in dimensions {
+        let bars = |diagram: &[Vec<ripsaw::Bar>], path: &Path| {
+            diagram.get(dimension).cloned().ok_or_else(|| UsageError {
+                message: format!(
+                    "{} has dimensions 0 to {}, got --dim {dimension}",
+                    path.display(),
+                    diagram.len().max(1) - 1
+                ),
+                hint: None,
+            })
+        };
+        let value = distance_of(&bars(&a, &arguments.a)?, &bars(&b, &arguments.b)?, arguments)
+            .with_context(|| format!("the distance in dimension {dimension}"))?;
+        distances.push((dimension, value));
+    }
+    if global.json {
+        let values: Vec<serde_json::Value> = distances
+            .iter()
+            .map(|(dimension, value)| serde_json::json!({"dimension": dimension, "distance": value.is_finite().then_some(value)}))
+            .collect();
+        print_json(&serde_json::json!({ "metric": metric_name(arguments.metric), "distances": values }))?;
+    } else {
+        let mut table = Table::new(&[">dimension", ">distance"]);
+        for (dimension, value) in distances {
+            table.row(vec![dimension.to_string(), format!("{value}")]);
+        }
+        table.print()?;
+    }
+    Ok(Exit::Ok)
+}
+
+/// Returns the name that is typed for a distance.
+fn metric_name(metric: DistanceName) -> String {
+    metric.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn distance_of(a: &[ripsaw::Bar], b: &[ripsaw::Bar], arguments: &DistanceArgs) -> anyhow::Result<f64> {
+    let infinite = match arguments.infinite {
+        InfiniteName::Match => InfiniteBars::Match,
+        InfiniteName::Drop => InfiniteBars::Drop,
+    };
+    let ground = match arguments.ground {
+        GroundName::Linf => GroundNorm::LInfinity,
+        GroundName::L2 => GroundNorm::L2,
+    };
+    let order = if arguments.order == 1 { WassersteinOrder::One } else { WassersteinOrder::Two };
+    let options = DistanceOptions::default().with_infinite_bars(infinite).with_relative_error(arguments.relative_error);
+    Ok(match arguments.metric {
+        DistanceName::Wasserstein => ripsaw::wasserstein(a, b, order, ground, &options)?,
+        DistanceName::Bottleneck => ripsaw::bottleneck(a, b, &options)?,
+        DistanceName::LegacySortedL1 => ripsaw::legacy_sorted_l1(a, b)?,
+    })
+}
+
+fn read_diagram(path: &Path) -> anyhow::Result<Vec<Vec<ripsaw::Bar>>> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let diagram = decode_diagram(&bytes).with_context(|| format!("{} holds no diagram", path.display()))?;
+    let bar = |bar: &Bar| ripsaw::Bar { birth: bar.birth, death: bar.death };
+    Ok(diagram.dgms.iter().map(|bars| bars.iter().map(bar).collect()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("4GiB"), Ok(4 << 30));
+        assert_eq!(parse_size("1.5 MiB"), Ok(3 << 19));
+        assert_eq!(parse_size("500"), Ok(500));
+        assert!(parse_size("4 parsecs").unwrap_err().contains("no unit"));
+        assert!(parse_size("GiB").unwrap_err().contains("no number"));
+        assert!(parse_size("0").is_err());
+    }
+}
