@@ -119,19 +119,10 @@ pub struct Shortcuts {
     pub merge_duplicates: bool,
     /// Packs simplices into 64 bits where they fit, instead of 128.
     pub narrow_keys: bool,
-    /// Keeps the entries of columns that took many additions, instead of adding all of that again.
-    pub keep_entries: bool,
 }
 
 impl Default for Shortcuts {
     fn default() -> Self {
-        Self {
-            clearing: true,
-            emergent: true,
-            apparent: true,
-            merge_duplicates: true,
-            narrow_keys: true,
-            keep_entries: true,
-        }
+        Self { clearing: true, emergent: true, apparent: true, merge_duplicates: true, narrow_keys: true }
     }
 }

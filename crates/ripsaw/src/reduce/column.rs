@@ -38,13 +38,9 @@ impl<K: Key> WorkingColumn<K> {
         ledger.grow(len, capacity, additional, size_of::<K>(), |extra| self.heap.try_reserve_exact(extra))
     }
 
-    pub(crate) fn entries(&self) -> impl ExactSizeIterator<Item = K> {
-        self.heap.iter().map(|&Reverse(entry)| entry)
-    }
-
     /// Leaves one of each set of equal entries of odd number, and none of the others.
     #[cold]
-    pub(crate) fn cancel(&mut self) {
+    fn cancel(&mut self) {
         let mut entries = std::mem::take(&mut self.heap).into_vec();
         entries.sort_unstable_by(|a, b| b.cmp(a));
         let (mut kept, mut next) = (0, 0);

@@ -1,8 +1,5 @@
 //! The reduction of the coboundary matrix in one dimension.
 
-use std::collections::HashMap;
-use std::ops::Range;
-
 use crate::diagram::{Bar, Diagram};
 use crate::error::Error;
 use crate::filtration::{Cofacets, Complex, Key, Packing};
@@ -13,9 +10,6 @@ use crate::reduce::apparent::ApparentPairs;
 use crate::reduce::assemble::kills_a_class;
 use crate::reduce::column::{Additions, WorkingColumn};
 use crate::reduce::pivots::Pivots;
-
-/// How much must have been added to a column for its entries to be worth a look.
-const ENTRIES_FROM: usize = 8;
 
 /// Columns between two reports.
 const REPORT_EVERY: usize = 256;
@@ -44,8 +38,6 @@ pub(crate) fn reduce<K: Key>(
         working: WorkingColumn::new(),
         added: Vec::new(),
         additions: Additions::new(),
-        entries: Vec::new(),
-        entries_of: HashMap::new(),
         pivots: Pivots::new(),
         ledger,
     };
@@ -84,10 +76,6 @@ struct Reduction<'a, K> {
     /// What was added to it so far.
     added: Vec<K>,
     additions: Additions<K>,
-    /// The entries of columns that are shorter than what would have to be added to get them again.
-    entries: Vec<K>,
-    /// Where the entries of such a column stand.
-    entries_of: HashMap<usize, Range<usize>>,
     pivots: Pivots<K>,
     ledger: &'a mut Ledger,
 }
@@ -135,15 +123,6 @@ impl<K: Key> Reduction<'_, K> {
 
     /// Adds a column that is done: the coboundary of its simplex, and of what was added to that.
     fn add_column(&mut self, column: usize) -> Result<(), Error> {
-        if let Some(places) = self.entries_of.get(&column).cloned() {
-            let additions = self.additions.places(column);
-            self.ledger.reserve(&mut self.added, additions.len() + 1)?;
-            self.added.push(self.columns[column]);
-            self.added.extend(additions.map(|place| self.additions.at(place)));
-            self.working.reserve(places.len(), self.ledger)?;
-            self.entries[places].iter().for_each(|&entry| self.working.push(entry));
-            return Ok(());
-        }
         self.add(self.columns[column])?;
         for place in self.additions.places(column) {
             self.add(self.additions.at(place))?;
@@ -168,24 +147,7 @@ impl<K: Key> Reduction<'_, K> {
     fn keep(&mut self, column: usize, pivot: K) -> Result<(), Error> {
         let column = u32::try_from(column).unwrap_or(u32::MAX);
         self.pivots.insert(pivot, column, self.ledger)?;
-        if self.shortcuts.keep_entries && self.added.len() >= ENTRIES_FROM {
-            self.keep_entries(column as usize)?;
-        }
         self.additions.push(&mut self.added, self.ledger)
-    }
-
-    /// Keeps the entries of a column to which much was added, if few are left.
-    fn keep_entries(&mut self, column: usize) -> Result<(), Error> {
-        self.working.cancel();
-        let entries = self.working.entries();
-        if entries.len() > self.added.len() * self.cofacet_count_max / 16 {
-            return Ok(());
-        }
-        self.ledger.reserve(&mut self.entries, entries.len())?;
-        let start = self.entries.len();
-        self.entries.extend(entries);
-        self.entries_of.insert(column, start..self.entries.len());
-        Ok(())
     }
 
     /// Passes over a column that is zero, which nothing will ever meet.
