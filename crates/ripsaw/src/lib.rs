@@ -37,6 +37,7 @@ mod diagram;
 mod distance;
 mod error;
 mod filtration;
+mod generators;
 mod memory;
 mod options;
 mod parallel;
@@ -51,6 +52,7 @@ pub use between::{
 pub use diagram::Bar;
 pub use distance::{CondensedDistances, Metric, PointCloud};
 pub use error::Error;
+pub use generators::{Generator, GeneratorOptions, generators_of_distances, generators_of_points};
 pub use memory::memory_bytes_estimate;
 pub use options::{Collapse, MAX_DIMENSION_LIMIT, Options};
 pub use parallel::Stage;

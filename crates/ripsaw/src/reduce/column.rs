@@ -23,13 +23,37 @@ impl<K: Key> WorkingColumn<K> {
         self.heap.clear();
     }
 
-    /// Makes room for so many entries.
+    /// Makes room for so many entries: by cancelling, if that empties half of what is there, else by growing.
+    ///
+    /// A long column is mostly entries that cancel, and a heap that outgrows the cache is slow.
     pub(crate) fn reserve(&mut self, additional: usize, ledger: &mut Ledger) -> Result<(), Error> {
+        if self.heap.capacity() - self.heap.len() >= additional {
+            return Ok(());
+        }
+        self.cancel();
         let (len, capacity) = (self.heap.len(), self.heap.capacity());
-        if capacity - len >= additional {
+        if capacity - len >= additional.max(capacity / 2) {
             return Ok(());
         }
         ledger.grow(len, capacity, additional, size_of::<K>(), |extra| self.heap.try_reserve_exact(extra))
+    }
+
+    /// Leaves one of each set of equal entries of odd number, and none of the others.
+    #[cold]
+    fn cancel(&mut self) {
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        entries.sort_unstable_by(|a, b| b.cmp(a));
+        let (mut kept, mut next) = (0, 0);
+        while let Some(&entry) = entries.get(next) {
+            let equal = entries[next..].iter().take_while(|&&other| other == entry).count();
+            next += equal;
+            if equal % 2 == 1 {
+                entries[kept] = entry;
+                kept += 1;
+            }
+        }
+        entries.truncate(kept);
+        self.heap = BinaryHeap::from(entries);
     }
 
     /// Adds one entry.
@@ -104,6 +128,19 @@ mod tests {
         assert_eq!(oldest_after(&[a]), Some(b));
         assert_eq!(oldest_after(&[a, a, a]), Some(a));
         assert_eq!(oldest_after(&[a, b]), None);
+    }
+
+    #[test]
+    fn a_full_column_cancels_before_it_grows() {
+        let (mut column, mut ledger) = (WorkingColumn::new(), Ledger::new(None));
+        column.reserve(6, &mut ledger).unwrap();
+        [3u64, 1, 3, 2, 1, 1].into_iter().for_each(|entry| column.push(entry));
+        let held = ledger.held();
+        column.reserve(4, &mut ledger).unwrap();
+        assert_eq!((column.heap.len(), ledger.held()), (2, held));
+        assert_eq!(column.pivot(), Some(1));
+        column.reserve(5, &mut ledger).unwrap();
+        assert!(ledger.held() > held);
     }
 
     #[test]

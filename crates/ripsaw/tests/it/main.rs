@@ -4,6 +4,7 @@
 
 mod distances_between;
 mod errors;
+mod generators;
 mod memory;
 mod npy;
 mod oracle;
