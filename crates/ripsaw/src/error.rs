@@ -94,6 +94,11 @@ pub enum Error {
         /// What came.
         got: f64,
     },
+    /// The least length of a bar is NaN or below zero.
+    LengthMin {
+        /// What came.
+        got: f64,
+    },
     /// The largest dimension asked for is out of range.
     MaxDimension {
         /// What came.
@@ -162,6 +167,7 @@ impl fmt::Display for Error {
                 write!(f, "row {i}, column {j} must equal row {j}, column {i}, got {above} and {below}")
             }
             Self::Threshold { got } => write!(f, "the threshold must be a number not below 0, got {got}"),
+            Self::LengthMin { got } => write!(f, "the least length of a bar must be a number not below 0, got {got}"),
             Self::MaxDimension { got, limit } => write!(f, "the largest dimension must be at most {limit}, got {got}"),
             Self::IndexOverflow { point_count, dimension } => {
                 write!(

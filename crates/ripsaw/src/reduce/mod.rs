@@ -11,6 +11,7 @@ mod column;
 mod components;
 mod pivots;
 mod reduction;
+mod representatives;
 
 use crate::diagram::Bar;
 use crate::error::Error;
@@ -18,6 +19,8 @@ use crate::filtration::{Complex, Key, Packing};
 use crate::memory::Ledger;
 use crate::options::{Options, Shortcuts};
 use crate::parallel::Progress;
+
+pub(crate) use self::representatives::{Representative, Wanted, representatives};
 
 use self::assemble::assemble_columns;
 use self::components::merge_components;

@@ -6,7 +6,7 @@ use crate::memory::{Ledger, with_room};
 
 /// Maps the pivots of one dimension, simplices of the next, to the columns that have them.
 ///
-/// A table with open addressing, at most half full, whose length is a power of two. Never iterated: its order means
+/// A table with open addressing, at most half full, whose length is a power of two. Its order means
 /// nothing.
 #[derive(Debug)]
 pub(crate) struct Pivots<K> {
@@ -49,6 +49,16 @@ impl<K: Key> Pivots<K> {
     #[inline]
     pub(crate) fn contains(&self, simplex: K) -> bool {
         self.column_of(simplex).is_some()
+    }
+
+    /// Returns each simplex of `simplices`, by column, with the pivot it has, sorted.
+    pub(crate) fn pairs(&self, simplices: &[K], ledger: &mut Ledger) -> Result<Vec<(K, K)>, Error> {
+        ledger.take((self.len * size_of::<(K, K)>()) as u64)?;
+        let mut pairs = with_room(self.len)?;
+        let taken = self.keys.iter().zip(&self.columns).filter(|&(&pivot, _)| pivot != K::NONE);
+        pairs.extend(taken.map(|(&pivot, &column)| (simplices[column as usize], pivot)));
+        pairs.sort_unstable();
+        Ok(pairs)
     }
 
     pub(crate) fn bytes(&self) -> u64 {
