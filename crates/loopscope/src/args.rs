@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
+use crate::next::DEFAULT_DATABASE;
+
 const EXAMPLES: &str = "\
 Examples:
   loopscope demo                        run a small experiment that needs nothing but this program
@@ -26,7 +28,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// The database
-    #[arg(long, global = true, value_name = "FILE", env = "LOOPSCOPE_DB", default_value = "loopscope.sqlite")]
+    #[arg(long, global = true, value_name = "FILE", env = "LOOPSCOPE_DB", default_value = DEFAULT_DATABASE)]
     pub(crate) db: PathBuf,
     /// Print JSON; while running, one event a line
     #[arg(long, global = true)]
@@ -114,6 +116,14 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Returns whether the command, asked for JSON, prints an event a line.
+    pub(crate) fn tells_events(&self) -> bool {
+        use ExperimentCommand::{Extend, Resume, Run};
+        matches!(self, Self::Demo(_) | Self::Experiment { command: Some(Run { .. } | Resume { .. } | Extend { .. }) })
+    }
+}
+
 /// How the engine works.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EngineArgs {
@@ -144,7 +154,7 @@ pub(crate) enum ExperimentCommand {
         /// JSON or TOML
         file: PathBuf,
         /// Its name [default: the config's, or the file's]
-        #[arg(long)]
+        #[arg(long, value_parser = experiment_name)]
         name: Option<String>,
         #[command(flatten)]
         engine: EngineArgs,
@@ -161,13 +171,13 @@ pub(crate) enum ExperimentCommand {
         /// A name, an id or the beginning or end of one, or `latest`
         experiment: String,
         /// One more prompt; may be repeated
-        #[arg(long = "prompt", value_name = "TEXT")]
+        #[arg(long = "prompt", alias = "prompts", value_name = "TEXT")]
         prompts: Vec<String>,
         /// One more seed, or -1; may be repeated
-        #[arg(long = "seed", value_name = "SEED", allow_negative_numbers = true)]
+        #[arg(long = "seed", alias = "seeds", value_name = "SEED", allow_negative_numbers = true)]
         seeds: Vec<i64>,
         /// One more embedding model; may be repeated
-        #[arg(long = "embedding-model", value_name = "MODEL")]
+        #[arg(long = "embedding-model", alias = "embedding-models", value_name = "MODEL")]
         embedding_models: Vec<String>,
         /// The new length of all runs
         #[arg(long, value_name = "N")]
@@ -182,7 +192,7 @@ pub(crate) enum ExperimentCommand {
         /// A name, an id or the beginning or end of one, or `latest`
         #[arg(default_value = "latest")]
         experiment: String,
-        /// Show again every two seconds until it is complete
+        /// Show again every two seconds until it is complete or nobody works on it
         #[arg(long)]
         watch: bool,
     },
@@ -201,8 +211,11 @@ pub(crate) enum RunCommand {
     /// List the runs of an experiment
     List {
         /// A name, an id or the beginning or end of one, or `latest`
-        #[arg(long, default_value = "latest")]
+        #[arg(default_value = "latest")]
         experiment: String,
+        /// The same, as an option
+        #[arg(long = "experiment", value_name = "EXPERIMENT", conflicts_with = "experiment")]
+        named: Option<String>,
     },
     /// Show a run, step by step
     Show {
@@ -251,4 +264,13 @@ pub(crate) struct DoctorArgs {
     /// Decode every picture and compare its pixels with their hash
     #[arg(long)]
     pub(crate) decode_images: bool,
+}
+
+/// Returns a name that an experiment can have: what is asked for, without the blanks around it.
+fn experiment_name(typed: &str) -> Result<String, &'static str> {
+    match typed.trim() {
+        "" => Err("a name is not blank"),
+        "latest" => Err("\"latest\" means the newest experiment"),
+        name => Ok(name.to_owned()),
+    }
 }
