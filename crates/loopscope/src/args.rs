@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
 use crate::command::ArrayCommand;
+use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +29,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Global {
     /// The database
-    #[arg(long, global = true, value_name = "FILE", env = "LOOPSCOPE_DB", default_value = "loopscope.sqlite")]
+    #[arg(long, global = true, value_name = "FILE", env = "LOOPSCOPE_DB", default_value = DEFAULT_DATABASE)]
     pub(crate) db: PathBuf,
     /// Print JSON; while running, one event a line
     #[arg(long, global = true)]
@@ -119,6 +120,14 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Returns whether the command, asked for JSON, prints an event a line.
+    pub(crate) fn tells_events(&self) -> bool {
+        use ExperimentCommand::{Extend, Resume, Run};
+        matches!(self, Self::Demo(_) | Self::Experiment { command: Some(Run { .. } | Resume { .. } | Extend { .. }) })
+    }
+}
+
 /// How the engine works.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct EngineArgs {
@@ -126,7 +135,7 @@ pub(crate) struct EngineArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Attempts at a call that fails in passing, in all
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) attempts: u64,
 }
 
@@ -149,7 +158,7 @@ pub(crate) enum ExperimentCommand {
         /// JSON or TOML
         file: PathBuf,
         /// Its name [default: the config's, or the file's]
-        #[arg(long)]
+        #[arg(long, value_parser = experiment_name)]
         name: Option<String>,
         #[command(flatten)]
         engine: EngineArgs,
@@ -166,13 +175,13 @@ pub(crate) enum ExperimentCommand {
         /// A name, an id or the beginning or end of one, or `latest`
         experiment: String,
         /// One more prompt; may be repeated
-        #[arg(long = "prompt", value_name = "TEXT")]
+        #[arg(long = "prompt", alias = "prompts", value_name = "TEXT")]
         prompts: Vec<String>,
         /// One more seed, or -1; may be repeated
-        #[arg(long = "seed", value_name = "SEED", allow_negative_numbers = true)]
+        #[arg(long = "seed", alias = "seeds", value_name = "SEED", allow_negative_numbers = true)]
         seeds: Vec<i64>,
         /// One more embedding model; may be repeated
-        #[arg(long = "embedding-model", value_name = "MODEL")]
+        #[arg(long = "embedding-model", alias = "embedding-models", value_name = "MODEL")]
         embedding_models: Vec<String>,
         /// The new length of all runs
         #[arg(long, value_name = "N")]
@@ -187,7 +196,7 @@ pub(crate) enum ExperimentCommand {
         /// A name, an id or the beginning or end of one, or `latest`
         #[arg(default_value = "latest")]
         experiment: String,
-        /// Show again every two seconds until it is complete
+        /// Show again every two seconds until it is complete or nobody works on it
         #[arg(long)]
         watch: bool,
     },
@@ -206,8 +215,11 @@ pub(crate) enum RunCommand {
     /// List the runs of an experiment
     List {
         /// A name, an id or the beginning or end of one, or `latest`
-        #[arg(long, default_value = "latest")]
+        #[arg(default_value = "latest")]
         experiment: String,
+        /// The same, as an option
+        #[arg(long = "experiment", value_name = "EXPERIMENT", conflicts_with = "experiment")]
+        named: Option<String>,
     },
     /// Show a run, step by step
     Show {
@@ -256,4 +268,13 @@ pub(crate) struct DoctorArgs {
     /// Decode every picture and compare its pixels with their hash
     #[arg(long)]
     pub(crate) decode_images: bool,
+}
+
+/// Returns a name that an experiment can have: what is asked for, without the blanks around it.
+fn experiment_name(typed: &str) -> Result<String, &'static str> {
+    match typed.trim() {
+        "" => Err("a name is not blank"),
+        "latest" => Err("\"latest\" means the newest experiment"),
+        name => Ok(name.to_owned()),
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use loopscope_core::clustering::ClusteringError;
 use loopscope_core::config::ConfigError;
 use loopscope_core::engine::EngineError;
 use loopscope_core::store::StoreError;
 
-use crate::report::Talk;
+use crate::args::Global;
+use crate::report::{Talk, print_json_line};
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +46,29 @@ pub(crate) struct UsageError {
 }
 
 /// Tells an error with its causes and the next move, and returns the exit code.
-pub(crate) fn tell(error: &anyhow::Error, talk: &Talk) -> Exit {
-    if is_broken_pipe(error) {
+pub(crate) fn tell(error: &anyhow::Error, global: &Global, talk: &Talk) -> Exit {
+    if is_unread(error) {
         return Exit::Ok; // Whoever read our output has seen enough.
     }
+    for (index, text) in texts_of(error).iter().enumerate() {
+        talk.error(if index == 0 { "error" } else { "cause" }, text);
+    }
+    if let Some(hint) = hint_of(error, global) {
+        talk.error("hint", &hint);
+    }
+    exit_of(error)
+}
+
+/// Tells an error as the last event of a stream of them, so that a program that reads only those misses nothing.
+pub(crate) fn tell_as_event(error: &anyhow::Error) {
+    let texts = texts_of(error);
+    let event = serde_json::json!({ "event": "error", "error": texts.first(), "causes": texts.get(1..) });
+    // A reader that is gone learns nothing more.
+    print_json_line(&event).ok();
+}
+
+/// Returns the text of an error and of each cause that says more.
+fn texts_of(error: &anyhow::Error) -> Vec<String> {
     let mut told: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -56,24 +77,30 @@ pub(crate) fn tell(error: &anyhow::Error, talk: &Talk) -> Exit {
             told.push(text);
         }
     }
-    for (index, text) in told.iter().enumerate() {
-        talk.error(if index == 0 { "error" } else { "cause" }, text);
-    }
-    if let Some(hint) = hint_of(error) {
-        talk.error("hint", &hint);
-    }
-    exit_of(error)
+    told
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-        .any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+/// Takes the outcome of printing for good when nobody reads stdout any more.
+///
+/// # Errors
+///
+/// Every other failure to print.
+pub(crate) fn unless_unread(printed: std::io::Result<()>) -> std::io::Result<()> {
+    printed.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+/// Returns whether printing failed because nobody reads; a pipe that broke deeper down is a failure like others.
+fn is_unread(error: &anyhow::Error) -> bool {
+    let outermost = error.chain().next().and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    outermost.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    if error.chain().any(|cause| cause.is::<ConfigError>() || cause.is::<UsageError>()) {
+    // A transparent error hides what it holds from the chain.
+    let is_config = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(EngineError::Config(_)))
+    };
+    if error.chain().any(|cause| is_config(cause) || cause.is::<UsageError>()) {
         return Exit::Usage;
     }
     match store_error(error) {
@@ -83,38 +110,70 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 }
 
 fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
-    error.chain().find_map(|cause| {
-        cause.downcast_ref::<StoreError>().or_else(|| match cause.downcast_ref::<EngineError>() {
-            Some(EngineError::Store(error)) => Some(error),
-            _ => None,
-        })
+    error.chain().find_map(|cause| match (cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(EngineError::Store(error)), _) | (_, Some(ClusteringError::Store(error))) => Some(error),
+        _ => cause.downcast_ref::<StoreError>(),
     })
 }
 
 /// Returns the next move for the errors that people meet.
-fn hint_of(error: &anyhow::Error) -> Option<String> {
+fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(usage) = error.chain().find_map(|cause| cause.downcast_ref::<UsageError>()) {
         return usage.hint.clone();
     }
-    let next = match store_error(error)? {
-        StoreError::Missing { .. } => "`loopscope demo` makes one, or name another with --db FILE",
-        StoreError::Directory { .. } => "name the file itself, for example --db DIRECTORY/loopscope.sqlite",
-        StoreError::NotADatabase { .. } => "name another file with --db; this one was not touched",
-        StoreError::ReadOnly { .. } => "make it writable, or name a database elsewhere with --db FILE",
-        StoreError::NetworkDisk { .. } => "put the database on a local disk, and copy it over with `loopscope backup`",
-        StoreError::DiskNearlyFull { .. } | StoreError::DiskFull { .. } => {
-            "free some space, then `loopscope experiment resume latest`; everything committed is kept"
+    let resume = global.command("experiment resume latest");
+    let runs = global.command("run list");
+    let experiments = global.command("experiment list");
+    let demo = global.command("demo");
+    let doctor = global.command("doctor");
+    Some(match store_error(error)? {
+        StoreError::Missing { .. } => format!("`{demo}` makes one, or name another with --db FILE"),
+        StoreError::Directory { .. } => "name the file itself, for example --db DIRECTORY/loopscope.sqlite".to_owned(),
+        StoreError::NotADatabase { .. } => "name another file with --db; this one was not touched".to_owned(),
+        StoreError::ReadOnly { .. } => "make it writable, or name a database elsewhere with --db FILE".to_owned(),
+        StoreError::NetworkDisk { .. } => {
+            "put the database on a local disk, and copy it over with `loopscope backup`".to_owned()
         }
-        StoreError::Busy { .. } => "wait for the other process, or stop it; nothing was half written",
-        StoreError::Locked { .. } => "wait for it, or stop it: an engine saves its work on Ctrl-C",
-        StoreError::NotFound { noun: "run", .. } => "`loopscope run list` shows the runs of an experiment",
-        StoreError::NotFound { .. } => "`loopscope experiment list` shows what there is",
-        StoreError::Ambiguous { .. } => "type more of the id",
+        StoreError::DiskNearlyFull { .. } | StoreError::DiskFull { .. } => {
+            format!("free some space, then `{resume}`; everything committed is kept")
+        }
+        StoreError::Busy { .. } => "wait for the other process, or stop it; nothing was half written".to_owned(),
+        StoreError::Locked { .. } => "wait for it, or stop it: an engine saves its work on Ctrl-C".to_owned(),
+        StoreError::NotFound { noun: "run", .. } => format!("`{runs}` shows the runs of an experiment"),
+        StoreError::NotFound { .. } => format!("`{experiments}` shows what there is"),
+        StoreError::Ambiguous { .. } => "type more of the id".to_owned(),
         StoreError::Invalid { .. }
         | StoreError::Vector { .. }
         | StoreError::Image { .. }
-        | StoreError::Diagram { .. } => "`loopscope doctor` looks for everything wrong",
+        | StoreError::Diagram { .. } => format!("`{doctor}` looks for everything wrong"),
         _ => return None,
-    };
-    Some(next.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config_error() -> ConfigError {
+        ConfigError::Missing { path: "x.toml".into() }
+    }
+
+    #[test]
+    fn a_config_error_is_one_wherever_it_hides() {
+        for error in [
+            anyhow::Error::from(config_error()),
+            anyhow::Error::from(EngineError::Config(config_error())),
+            anyhow::Error::from(EngineError::Config(config_error())).context("experiment 7f3a stopped"),
+        ] {
+            assert_eq!(exit_of(&error), Exit::Usage, "{error:?}");
+        }
+        assert_eq!(exit_of(&anyhow::Error::from(EngineError::ThreadLost)), Exit::Failed);
+    }
+
+    #[test]
+    fn only_our_own_pipe_ends_a_command_quietly() {
+        let broken = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(is_unread(&anyhow::Error::from(broken())));
+        assert!(!is_unread(&anyhow::Error::from(broken()).context("calling a model")));
+    }
 }

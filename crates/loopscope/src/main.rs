@@ -7,7 +7,9 @@
 mod args;
 mod command;
 mod failure;
+mod next;
 mod report;
+mod signals;
 
 use std::process::ExitCode;
 
@@ -16,8 +18,15 @@ use clap::Parser;
 fn main() -> ExitCode {
     let cli = args::Cli::parse();
     let talk = report::Talk::new(cli.global.color, cli.global.quiet, cli.global.verbose);
+    let global = cli.global.clone();
+    let is_event_stream = global.json && cli.command.as_ref().is_some_and(args::Command::tells_events);
     match command::execute(cli, &talk) {
         Ok(exit) => exit.into(),
-        Err(error) => failure::tell(&error, &talk).into(),
+        Err(error) => {
+            if is_event_stream {
+                failure::tell_as_event(&error);
+            }
+            failure::tell(&error, &global, &talk).into()
+        }
     }
 }

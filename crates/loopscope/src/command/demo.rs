@@ -13,7 +13,7 @@ use loopscope_models::BuiltinRegistry;
 
 use super::work::{conclude, work};
 use crate::args::{EngineArgs, Global};
-use crate::failure::Exit;
+use crate::failure::{Exit, unless_unread};
 use crate::report::{Talk, one_line, print, write_filmstrip};
 
 /// The config of the demo, which is also an example to start from.
@@ -32,10 +32,23 @@ pub(super) fn demo(global: &Global, engine: &EngineArgs, talk: &Talk) -> anyhow:
     }
     let strips = if outcome == Outcome::Interrupted { Vec::new() } else { filmstrips(&experiment, global)? };
     let exit = conclude(experiment.id, outcome, began, global, talk)?;
-    if !global.json && outcome != Outcome::Interrupted {
-        tell_what_next(&experiment, &strips, global)?;
+    match (outcome, global.json) {
+        (Outcome::Interrupted, _) => {
+            talk.say("clusters and filmstrips are made only when a demo finishes undisturbed; a resume makes neither");
+        }
+        (_, true) => unless_unread(print(&made(&experiment, &strips, global)?.to_string()))?,
+        (_, false) => unless_unread(tell_what_next(&experiment, &strips, global))?,
     }
     Ok(exit)
+}
+
+/// Names what the demo made beside the experiment: the last event of its stream.
+fn made(experiment: &Experiment, strips: &[PathBuf], global: &Global) -> anyhow::Result<serde_json::Value> {
+    let clusterings = Store::open_read(&global.db, &global.open_options())?.clusterings(experiment.id)?;
+    Ok(serde_json::json!({
+        "event": "demo", "experiment": experiment.id, "name": experiment.name, "database": global.db,
+        "filmstrips": strips, "clusterings": clusterings,
+    }))
 }
 
 fn cluster(experiment: &Experiment, global: &Global, talk: &Talk) -> anyhow::Result<()> {
@@ -79,11 +92,6 @@ fn strip_path(database: &Path, experiment: &str, number: usize) -> PathBuf {
 }
 
 fn tell_what_next(experiment: &Experiment, strips: &[PathBuf], global: &Global) -> std::io::Result<()> {
-    let db = if global.db == Path::new("loopscope.sqlite") {
-        String::new()
-    } else {
-        format!(" --db {}", global.db.display())
-    };
     let short = experiment.id.short();
     print("")?;
     print(&format!("database    {}", global.db.display()))?;
@@ -92,14 +100,14 @@ fn tell_what_next(experiment: &Experiment, strips: &[PathBuf], global: &Global) 
     }
     print("\nnext:")?;
     for (command, what) in [
-        (format!("loopscope run list{db}"), "the runs, and how each ended"),
-        (format!("loopscope run show latest{db}"), "one run, step by step"),
-        (format!("loopscope experiment show {short}{db}"), "this summary again"),
+        (global.command("run list"), "the runs, and how each ended"),
+        (global.command("run show latest"), "one run, step by step"),
+        (global.command(&format!("experiment show {short}")), "this summary again"),
         (
-            format!("loopscope experiment extend {short} --prompt \"a green ring\"{db}"),
+            global.command(&format!("experiment extend {short} --prompt \"a green ring\"")),
             "one more prompt, only what is new",
         ),
-        (format!("loopscope doctor{db}"), "whether every row is whole"),
+        (global.command("doctor"), "whether every row is whole"),
         ("loopscope config check examples/demo.toml".to_owned(), "the config to start from"),
     ] {
         print(&format!("  {command}\n      {what}"))?;

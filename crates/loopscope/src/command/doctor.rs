@@ -7,7 +7,7 @@ use loopscope_core::doctor::{Diagnosis, DoctorOptions, Finding, Severity, examin
 use loopscope_core::store::Store;
 
 use crate::args::{DoctorArgs, Global};
-use crate::failure::Exit;
+use crate::failure::{Exit, unless_unread};
 use crate::report::{count, print};
 
 /// Findings of a kind that the text shows; JSON has all.
@@ -30,13 +30,13 @@ pub(super) fn doctor(arguments: &DoctorArgs, global: &Global) -> anyhow::Result<
     if !global.json {
         let checked: Vec<String> =
             diagnosis.checked.iter().map(|(table, rows)| format!("{} {table}", count(*rows))).collect();
-        print(&format!("checked {}", checked.join(", ")))?;
-        print(&format!(
+        unless_unread(print(&format!("checked {}", checked.join(", "))))?;
+        unless_unread(print(&format!(
             "{} violations, {} incomplete, {} notes",
             count(of(Severity::Violation)),
             count(of(Severity::Incomplete)),
             count(of(Severity::Note))
-        ))?;
+        )))?;
     }
     let is_bad = of(Severity::Violation) > 0 || (arguments.strict && of(Severity::Incomplete) > 0);
     Ok(if is_bad { Exit::Failed } else { Exit::Ok })
@@ -59,12 +59,12 @@ fn examine_as_json(
         }
     });
     // Whatever happens the document is closed, so that a reader never meets half of one.
-    outcome?;
-    match &diagnosis {
-        Ok(diagnosis) => writeln!(out, "\n],\"summary\":{}}}", serde_json::to_string(diagnosis)?)?,
-        Err(error) => writeln!(out, "\n],\"error\":{}}}", serde_json::to_string(&error.to_string())?)?,
-    }
-    out.flush()?;
+    let end = match &diagnosis {
+        Ok(diagnosis) => format!("\n],\"summary\":{}}}", serde_json::to_string(diagnosis)?),
+        Err(error) => format!("\n],\"error\":{}}}", serde_json::to_string(&error.to_string())?),
+    };
+    // What was found stands, whether or not anybody reads it to the end.
+    unless_unread(outcome.and_then(|()| writeln!(out, "{end}")).and_then(|()| out.flush()))?;
     Ok(diagnosis?)
 }
 
@@ -88,12 +88,17 @@ fn examine_as_text(
             shown.push(format!("  {}: {}", finding.object, finding.defect));
         }
     })?;
-    for ((severity, kind), (number, shown)) in &of_kind {
+    unless_unread(print_findings(&of_kind))?;
+    Ok(diagnosis)
+}
+
+fn print_findings(of_kind: &BTreeMap<(Severity, String), (u64, Vec<String>)>) -> std::io::Result<()> {
+    for ((severity, kind), (number, shown)) in of_kind {
         print(&format!("{severity} {kind}: {}", count(*number)))?;
         shown.iter().try_for_each(|line| print(line))?;
         if *number > SHOWN_MAX as u64 {
             print(&format!("  … and {} more; --json shows all", count(number - SHOWN_MAX as u64)))?;
         }
     }
-    Ok(diagnosis)
+    Ok(())
 }

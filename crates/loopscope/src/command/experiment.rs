@@ -4,19 +4,23 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use loopscope_core::config::{check_config, read_config};
+use loopscope_core::config::{ConfigError, Syntax, check_config, parse_config, read_config};
 use loopscope_core::engine::create_experiment;
-use loopscope_core::experiment::{ModelName, OsEntropy, Seed, SystemClock};
+use loopscope_core::experiment::{ExperimentConfig, ExperimentId, ModelName, Network, OsEntropy, Seed, SystemClock};
 use loopscope_core::store::{ExperimentLock, Extension, Store};
 use loopscope_models::BuiltinRegistry;
 
 use super::work::{conclude, work};
 use crate::args::{EngineArgs, ExperimentCommand, Global};
 use crate::failure::{Exit, UsageError};
-use crate::report::{Table, Talk, confirm, count, one_line, print, print_json, print_summary, summarise};
+use crate::report::{
+    Table, Talk, confirm, count, one_line, print, print_json, print_json_line, print_summary, summarise,
+};
 
 /// How often `show --watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// How long nobody may hold an experiment that is still worked on: `extend` lets go before it begins to work.
+const WATCH_GRACE: Duration = Duration::from_millis(500);
 
 pub(super) fn execute(command: ExperimentCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     match command {
@@ -30,7 +34,7 @@ pub(super) fn execute(command: ExperimentCommand, global: &Global, talk: &Talk) 
             extend(&experiment, &extension, &engine, global, talk)
         }
         ExperimentCommand::List => list(global),
-        ExperimentCommand::Show { experiment, watch } => show(&experiment, watch, global),
+        ExperimentCommand::Show { experiment, watch } => show(&experiment, watch, global, talk),
         ExperimentCommand::Delete { experiment, yes } => delete(&experiment, yes, global, talk),
     }
 }
@@ -42,9 +46,13 @@ fn run(file: &Path, name: Option<String>, engine: &EngineArgs, global: &Global, 
     if name.is_some() {
         given.config.name = name;
     }
-    let fallback = file.file_stem().map_or_else(|| "experiment".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let fallback = match stem.trim() {
+        "" | "latest" => "experiment",
+        stem => stem,
+    };
     let mut store = Store::open_write(&global.db, &global.open_options())?;
-    let experiment = create_experiment(&mut store, given, &fallback, &SystemClock, &OsEntropy)?;
+    let experiment = create_experiment(&mut store, given, fallback, &SystemClock, &OsEntropy)?;
     talk.detail(&format!("made experiment {} ({})", experiment.name, experiment.id.short()));
     let outcome = work(store, experiment.id, engine, global, talk)?;
     conclude(experiment.id, outcome, began, global, talk)
@@ -70,13 +78,7 @@ fn extend(
     let id = store.find_experiment(typed)?;
     // The lock is taken for the change and again for the work: in between nothing is half done.
     let lock = ExperimentLock::take(store.path(), id)?;
-    let mut config = store.experiment(id)?.config;
-    for model in &extension.embedding_models {
-        config.embedding_models.push(model.clone());
-    }
-    if !extension.embedding_models.is_empty() && !has_duplicates(&config.embedding_models) {
-        check_config(&config, &BuiltinRegistry)?;
-    }
+    check_extension(store.experiment(id)?.config, extension)?;
     let extended = store.extend(id, extension, &SystemClock, &OsEntropy)?;
     drop(lock);
     talk.say(&format!(
@@ -87,6 +89,30 @@ fn extend(
     ));
     let outcome = work(store, id, engine, global, talk)?;
     conclude(id, outcome, began, global, talk)
+}
+
+/// Checks what an experiment would ask for with an extension, as a config that says so would be checked.
+///
+/// The store itself refuses what no config can say: a model that is there already, a length that shrinks, nothing new.
+fn check_extension(mut config: ExperimentConfig, extension: &Extension) -> Result<(), ConfigError> {
+    for model in &extension.embedding_models {
+        config.embedding_models.push(model.clone());
+    }
+    if has_duplicates(&config.embedding_models) {
+        return Ok(());
+    }
+    extension.prompts.iter().for_each(|prompt| config.prompts.push(prompt.clone()));
+    extension.seeds.iter().for_each(|&seed| config.seeds.push(seed));
+    if let Some(length) = extension.max_length {
+        config.max_length = length.max(config.max_length);
+    }
+    let networks: Vec<_> = config.networks.iter().map(Network::models).collect();
+    let document = serde_json::json!({
+        "networks": networks, "prompts": config.prompts, "seeds": config.seeds,
+        "embedding_models": config.embedding_models, "max_length": config.max_length, "parameters": config.parameters,
+    });
+    check_config(&parse_config(&document.to_string(), Syntax::Json)?.config, &BuiltinRegistry)?;
+    Ok(())
 }
 
 fn has_duplicates(models: &[ModelName]) -> bool {
@@ -131,25 +157,66 @@ fn list(global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn show(typed: &str, watch: bool, global: &Global) -> anyhow::Result<Exit> {
+fn show(typed: &str, watch: bool, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
+    // Once: while we watch, `latest` stays what it was.
+    let id = Store::open_read(&global.db, &global.open_options())?.find_experiment(typed)?;
     loop {
-        let store = Store::open_read(&global.db, &global.open_options())?;
-        let experiment = store.experiment(store.find_experiment(typed)?)?;
-        let summary = summarise(&store, &experiment)?;
-        if global.json {
-            print_json(&summary)?;
-        } else {
+        let is_over = look(id, watch, global)?;
+        if !watch || is_over {
+            return Ok(Exit::Ok);
+        }
+        match watched(id, global)? {
+            Watched::Worked => std::thread::sleep(WATCH_EVERY),
+            Watched::Complete => {}
+            Watched::Left => {
+                let resume = global.command(&format!("experiment resume {}", id.short()));
+                talk.say(&format!("it is not complete, and nobody works on it; `{resume}` goes on"));
+                return Ok(Exit::Ok);
+            }
+        }
+    }
+}
+
+/// Shows an experiment once, and returns whether it is complete.
+fn look(id: ExperimentId, watch: bool, global: &Global) -> anyhow::Result<bool> {
+    let store = Store::open_read(&global.db, &global.open_options())?;
+    let experiment = store.experiment(id)?;
+    let summary = summarise(&store, &experiment)?;
+    match (global.json, watch) {
+        (true, true) => print_json_line(&summary)?,
+        (true, false) => print_json(&summary)?,
+        (false, _) => {
             if watch && std::io::stdout().is_terminal() {
                 // Clear the screen and go to its top left corner.
                 write!(std::io::stdout().lock(), "\u{1b}[2J\u{1b}[H")?;
             }
-            print_summary(&summary)?;
+            print_summary(&summary, global)?;
         }
-        if !watch || experiment.completed_at.is_some() {
-            return Ok(Exit::Ok);
-        }
-        std::thread::sleep(WATCH_EVERY);
     }
+    Ok(experiment.completed_at.is_some())
+}
+
+/// What becomes of an experiment that was not complete a moment ago.
+enum Watched {
+    /// A process works on it.
+    Worked,
+    /// It is complete by now.
+    Complete,
+    /// Nobody works on it, and it is not complete.
+    Left,
+}
+
+fn watched(id: ExperimentId, global: &Global) -> anyhow::Result<Watched> {
+    let store = Store::open_read(&global.db, &global.open_options())?;
+    let is_held = || ExperimentLock::holder(store.path(), id).is_some();
+    if is_held() {
+        return Ok(Watched::Worked);
+    }
+    std::thread::sleep(WATCH_GRACE);
+    if is_held() {
+        return Ok(Watched::Worked);
+    }
+    Ok(if store.experiment(id)?.completed_at.is_some() { Watched::Complete } else { Watched::Left })
 }
 
 fn delete(typed: &str, yes: bool, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {

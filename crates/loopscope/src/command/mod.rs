@@ -36,9 +36,11 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         Command::Experiment { command } => {
             experiment::execute(command.unwrap_or(ExperimentCommand::List), global, talk)
         }
-        Command::Run { command } => {
-            run::execute(&command.unwrap_or(RunCommand::List { experiment: "latest".to_owned() }), global, talk)
-        }
+        Command::Run { command } => run::execute(
+            &command.unwrap_or(RunCommand::List { experiment: "latest".to_owned(), named: None }),
+            global,
+            talk,
+        ),
         Command::Model(command) => model::execute(&command, global),
         Command::Array(command) => array::execute(&command, global),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global),
@@ -69,7 +71,11 @@ fn backup(file: &std::path::Path, global: &Global, talk: &Talk) -> anyhow::Resul
 fn migrate(global: &Global) -> anyhow::Result<Exit> {
     let store = Store::open_existing(&global.db, &global.open_options())?;
     store.checkpoint()?;
-    print(&format!("{} is up to date", global.db.display()))?;
+    if global.json {
+        print_json(&serde_json::json!({ "file": global.db, "is_up_to_date": true }))?;
+    } else {
+        print(&format!("{} is up to date", global.db.display()))?;
+    }
     Ok(Exit::Ok)
 }
 

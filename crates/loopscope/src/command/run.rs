@@ -9,12 +9,12 @@ use loopscope_core::store::{InvocationRow, OutputRow, RunProgress, Store, StoreE
 
 use crate::args::{Global, RunCommand};
 use crate::failure::Exit;
-use crate::report::{Table, Talk, count, one_line, print, print_json};
+use crate::report::{Table, Talk, count, one_line, print, print_json, print_unresolved, unresolved_failures};
 
 pub(super) fn execute(command: &RunCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     let store = Store::open_read(&global.db, &global.open_options())?;
     match command {
-        RunCommand::List { experiment } => list(&store, experiment, global),
+        RunCommand::List { experiment, named } => list(&store, named.as_ref().unwrap_or(experiment), global),
         RunCommand::Show { run, images } => show(&store, run, images.as_deref(), global, talk),
     }
 }
@@ -66,6 +66,9 @@ fn show(store: &Store, typed: &str, images: Option<&Path>, global: &Global, talk
     let id = store.find_run(typed)?;
     let run = store.run(id)?;
     let progress = store.progress_of(run, &BTreeMap::new())?;
+    let mut failures = store.failures(progress.run.experiment_id)?;
+    failures.retain(|failure| failure.run_id == Some(id));
+    let unresolved = unresolved_failures(store, failures, std::slice::from_ref(&progress), &[])?;
     let written = images.map(|folder| write_images(store, id, folder)).transpose()?;
     if global.json {
         let mut value = run_json(&progress);
@@ -75,9 +78,11 @@ fn show(store: &Store, typed: &str, images: Option<&Path>, global: &Global, talk
             Ok::<(), StoreError>(())
         })?;
         value["invocations"] = serde_json::to_value(steps)?;
+        value["unresolved"] = serde_json::to_value(&unresolved)?;
         print_json(&value)?;
     } else {
         print_steps(store, &progress)?;
+        print_unresolved(&unresolved, &global.command(&format!("run show {} --json", id.short())))?;
     }
     if let (Some(written), Some(folder)) = (written, images) {
         talk.say(&format!("wrote {} pictures into {}", count(written), folder.display()));

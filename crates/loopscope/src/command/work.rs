@@ -1,7 +1,5 @@
 //! Running the engine from a command: signals, progress, and what to say at the end.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -11,8 +9,9 @@ use loopscope_core::store::{Store, StoreError};
 use loopscope_models::BuiltinRegistry;
 
 use crate::args::{EngineArgs, Global};
-use crate::failure::Exit;
+use crate::failure::{Exit, unless_unread};
 use crate::report::{Reporter, Talk, duration, print_summary, summarise};
+use crate::signals::stop_on_signal;
 
 /// The engine's options as the command line sets them.
 pub(crate) fn engine_options(arguments: &EngineArgs) -> EngineOptions {
@@ -37,7 +36,7 @@ pub(crate) fn work(
     global: &Global,
     talk: &Talk,
 ) -> anyhow::Result<Outcome> {
-    let stop = stop_on_signal()?;
+    let stop = stop_on_signal().context("listening for signals")?;
     let options = engine_options(arguments);
     let registry = BuiltinRegistry;
     let engine = Engine { registry: &registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };
@@ -55,7 +54,7 @@ pub(crate) fn work(
 ///
 /// # Errors
 ///
-/// When the store does not read or stdout is closed.
+/// When the store does not read. That nobody reads the summary changes nothing of how the work ended.
 pub(crate) fn conclude(
     id: ExperimentId,
     outcome: Outcome,
@@ -63,10 +62,11 @@ pub(crate) fn conclude(
     global: &Global,
     talk: &Talk,
 ) -> anyhow::Result<Exit> {
-    let short = id.short();
+    let resume = global.command(&format!("experiment resume {}", id.short()));
     if !global.json && outcome != Outcome::Interrupted {
         let store = Store::open_read(&global.db, &global.open_options())?;
-        print_summary(&summarise(&store, &store.experiment(id)?)?)?;
+        let summary = summarise(&store, &store.experiment(id)?)?;
+        unless_unread(print_summary(&summary, global))?;
     }
     Ok(match outcome {
         Outcome::Completed => {
@@ -74,28 +74,14 @@ pub(crate) fn conclude(
             Exit::Ok
         }
         Outcome::SomeFailed => {
-            talk.say(&format!("some runs failed; `loopscope experiment resume {short}` tries them again"));
+            talk.say(&format!("some runs failed; `{resume}` tries them again"));
             Exit::SomeFailed
         }
         Outcome::Interrupted => {
-            talk.say(&format!(
-                "interrupted; everything computed is saved\nresume: loopscope experiment resume {short}"
-            ));
+            talk.say("interrupted; everything computed is saved");
+            // Whoever wants no talk still needs to know how to go on.
+            talk.say_anyway(&format!("resume: {resume}"));
             Exit::Interrupted
         }
     })
-}
-
-/// Sets a flag at the first interrupt or termination signal, and quits at the second.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&stop);
-    let handler = move || {
-        if seen.swap(true, Ordering::Relaxed) {
-            #[expect(clippy::exit, reason = "the second signal asks for just that; every commit so far is durable")]
-            std::process::exit(130);
-        }
-    };
-    ctrlc::set_handler(handler).context("listening for Ctrl-C")?;
-    Ok(stop)
 }

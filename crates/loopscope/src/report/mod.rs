@@ -5,12 +5,14 @@ mod format;
 mod progress;
 mod summary;
 mod table;
+mod unresolved;
 
 pub(crate) use filmstrip::write_filmstrip;
 pub(crate) use format::{bytes, count, duration, one_line};
 pub(crate) use progress::Reporter;
 pub(crate) use summary::{print_summary, summarise};
 pub(crate) use table::Table;
+pub(crate) use unresolved::{print_unresolved, unresolved_failures};
 
 use std::io::{IsTerminal, Write};
 
@@ -45,6 +47,11 @@ impl Talk {
         if !self.is_quiet {
             self.line(text);
         }
+    }
+
+    /// Says something that people need even when they want no talk.
+    pub(crate) fn say_anyway(&self, text: &str) {
+        self.line(text);
     }
 
     /// Says something that only those want to know who asked for more.
@@ -86,6 +93,15 @@ pub(crate) fn print(text: &str) -> std::io::Result<()> {
 /// When stdout is closed.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(print(&serde_json::to_string_pretty(value)?)?)
+}
+
+/// Prints a result as JSON on a line of its own.
+///
+/// # Errors
+///
+/// When stdout is closed.
+pub(crate) fn print_json_line(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    Ok(print(&serde_json::to_string(value)?)?)
 }
 
 /// Asks a yes-or-no question on the terminal.

@@ -143,6 +143,9 @@ impl Bars {
             Event::RunStopped { run, length, stop } if talk.verbosity > 1 => {
                 self.all.println(format!("run {} stopped after {length}: {stop:?}", run.short())).ok();
             }
+            Event::Waiting { reason } => {
+                self.all.println(format!("waiting: {reason}")).ok();
+            }
             Event::Stopping => {
                 self.all.println("stopping: what is under way is finished and saved; Ctrl-C again quits at once").ok();
             }
@@ -192,6 +195,7 @@ impl Plain {
             Event::RunStopped { run, length, stop } if self.talk.verbosity > 1 => {
                 self.talk.say(&format!("run {} stopped after {length}: {stop:?}", run.short()));
             }
+            Event::Waiting { reason } => self.talk.say(&format!("waiting: {reason}")),
             Event::Stopping => {
                 self.talk.say("stopping: what is under way is finished and saved; a second signal quits at once");
             }

@@ -8,7 +8,9 @@ use loopscope_core::store::{
 };
 use serde::Serialize;
 
-use super::{Table, count, one_line, print};
+use super::unresolved::Unresolved;
+use super::{Table, count, one_line, print, print_unresolved, unresolved_failures};
+use crate::args::Global;
 
 /// States to show.
 const STATES_MAX: u32 = 8;
@@ -46,8 +48,8 @@ pub(crate) struct Summary {
     pub(crate) stop_reasons: StopCounts,
     pub(crate) most_visited: Vec<VisitedText>,
     pub(crate) clusterings: Vec<ClusteringSummary>,
-    /// The latest errors of runs that failed.
-    pub(crate) failures: Vec<String>,
+    /// What failed, in any stage, and is still not there.
+    pub(crate) unresolved: Unresolved,
 }
 
 /// Reads what an experiment came to.
@@ -58,9 +60,8 @@ pub(crate) struct Summary {
 pub(crate) fn summarise(store: &Store, experiment: &Experiment) -> Result<Summary, StoreError> {
     let progress = store.progress(experiment.id, &BTreeMap::<ModelName, OutputType>::new())?;
     let config = &experiment.config;
-    let mut failures: Vec<String> = progress.iter().filter_map(|run| run.failed.clone()).collect();
-    failures.sort();
-    failures.dedup();
+    let clusterings = store.clusterings(experiment.id)?;
+    let unresolved = unresolved_failures(store, store.failures(experiment.id)?, &progress, &clusterings)?;
     Ok(Summary {
         id: experiment.id.to_string(),
         name: experiment.name.clone(),
@@ -81,8 +82,8 @@ pub(crate) fn summarise(store: &Store, experiment: &Experiment) -> Result<Summar
         counts: store.counts(experiment.id)?,
         stop_reasons: stop_counts(&progress),
         most_visited: store.most_visited(experiment.id, STATES_MAX)?,
-        clusterings: store.clusterings(experiment.id)?,
-        failures,
+        clusterings,
+        unresolved,
     })
 }
 
@@ -104,7 +105,7 @@ fn stop_counts(progress: &[RunProgress]) -> StopCounts {
 /// # Errors
 ///
 /// When stdout is closed.
-pub(crate) fn print_summary(summary: &Summary) -> std::io::Result<()> {
+pub(crate) fn print_summary(summary: &Summary, global: &Global) -> std::io::Result<()> {
     let short = &summary.id[summary.id.len() - 8..];
     print(&format!("experiment \"{}\" ({short}), {}", summary.name, state_of(summary)))?;
     let networks: Vec<String> = summary.networks.iter().map(|models| models.join(" → ")).collect();
@@ -133,10 +134,7 @@ pub(crate) fn print_summary(summary: &Summary) -> std::io::Result<()> {
     print_stop_reasons(&summary.stop_reasons)?;
     print_states(&summary.most_visited)?;
     print_clusterings(&summary.clusterings)?;
-    for failure in summary.failures.iter().take(5) {
-        print(&format!("\n  failed: {}", one_line(failure, 300)))?;
-    }
-    Ok(())
+    print_unresolved(&summary.unresolved, &global.command(&format!("experiment show {short} --json")))
 }
 
 fn state_of(summary: &Summary) -> String {

@@ -29,7 +29,8 @@ fn points_and_their_distances_give_the_reference_diagrams() {
                 for (dimension, bars) in dgms(&got).iter().enumerate() {
                     let wanted: Vec<(f64, Option<f64>)> =
                         serde_json::from_value(expected["dgms"][format!("H{dimension}")].clone()).unwrap();
-                    let kept: Vec<_> = bars.iter().filter(|(birth, death)| death.is_none_or(|death| death - birth > eps)).collect();
+                    let kept: Vec<_> =
+                        bars.iter().filter(|(birth, death)| death.is_none_or(|death| death - birth > eps)).collect();
                     assert_eq!(kept.len(), wanted.len(), "{name} H{dimension}");
                     for (got, wanted) in kept.iter().zip(&wanted) {
                         assert!((got.0 - wanted.0).abs() < 1e-5 * 4.0, "{name} H{dimension}: {got:?} {wanted:?}");
@@ -48,7 +49,8 @@ fn diagrams_are_written_and_compared() {
     place.ok(&["array", "topology", &fixture("circle_noisy_150.npy"), "--npz", "a.npz"]);
     place.ok(&["array", "topology", &fixture("torus_120.npy"), "--npz", "b.npz"]);
     for metric in ["wasserstein", "bottleneck", "legacy-sorted-l1"] {
-        let far = place.json(&["array", "distance", "a.npz", "b.npz", "--metric", metric, "--infinite", "drop", "--json"]);
+        let far =
+            place.json(&["array", "distance", "a.npz", "b.npz", "--metric", metric, "--infinite", "drop", "--json"]);
         assert_eq!(far["metric"], metric);
         assert!(far["distances"][1]["distance"].as_f64().unwrap() > 0.01, "{far}");
         let near = place.json(&["array", "distance", "a.npz", "a.npz", "--metric", metric, "--json"]);
@@ -67,5 +69,8 @@ fn files_that_are_no_arrays_and_limits_that_are_met_are_errors() {
     std::fs::copy(fixture("traj768_200_ld.npy"), place.path("long.npy")).unwrap();
     let complaint = place.complaint(&["array", "topology", "long.npy", "--memory-limit", "100KiB"]);
     assert!(complaint.contains("memory"), "{complaint}");
-    insta::assert_snapshot!("no_size", place.complaint(&["array", "topology", "long.npy", "--memory-limit", "4 parsecs"]));
+    insta::assert_snapshot!(
+        "no_size",
+        place.complaint(&["array", "topology", "long.npy", "--memory-limit", "4 parsecs"])
+    );
 }

@@ -92,6 +92,16 @@ fn what_is_not_there_or_not_clear() {
         "extend_twice",
         place.complaint(&["experiment", "extend", "circles", "--embedding-model", "DummyText"])
     );
+    insta::assert_snapshot!(
+        "extend_too_long",
+        place.complaint(&["experiment", "extend", "circles", "--max-length", "9007199254740993"])
+    );
+    insta::assert_snapshot!(
+        "extend_unknown_model",
+        place.complaint(&["experiment", "extend", "circles", "--embedding-model", "DummyTxet", "--prompt", "b"])
+    );
+    insta::assert_snapshot!("name_latest", place.complaint(&["experiment", "run", "good.toml", "--name", "latest"]));
+    insta::assert_snapshot!("name_blank", place.complaint(&["experiment", "run", "good.toml", "--name", " "]));
     place.ok(&["backup", "copy.sqlite"]);
     insta::assert_snapshot!("backup_exists", place.complaint(&["backup", "copy.sqlite"]));
 }

@@ -111,7 +111,7 @@ fn the_same_seeds_give_the_same_content_with_any_number_of_threads() {
 #[test]
 fn extend_delete_and_backup_work_together() {
     let place = place();
-    place.ok(&["experiment", "extend", "old", "--prompt", "two", "--embedding-model", "DummyText2", "--quiet"]);
+    place.ok(&["experiment", "extend", "old", "--prompts", "two", "--embedding-models", "DummyText2", "--quiet"]);
     let summary = place.json(&["experiment", "show", "old", "--json"]);
     assert_eq!((&summary["counts"]["runs"], &summary["counts"]["embeddings"]), (&6.into(), &(6 * 9).into()));
     place.ok(&["backup", "copy.sqlite"]);
@@ -121,6 +121,100 @@ fn extend_delete_and_backup_work_together() {
     assert_eq!(gone["runs"], 6);
     assert_eq!(place.json(&["experiment", "list", "--json"]).as_array().unwrap().len(), 0);
     place.ok(&["doctor", "--strict"]);
+}
+
+#[test]
+fn demos_migrations_and_errors_tell_programs_what_they_came_to() {
+    let place = place();
+    assert_eq!(place.json(&["migrate", "--json"])["is_up_to_date"], true);
+    let demo = place.ok(&["demo", "--json"]);
+    let last: serde_json::Value = serde_json::from_str(demo.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"], "demo");
+    assert_eq!(last["filmstrips"].as_array().unwrap().len(), 4);
+    assert!(!last["clusterings"].as_array().unwrap().is_empty());
+    let failed = place.run(&["experiment", "resume", "nowhere", "--json"]);
+    let last: serde_json::Value = serde_json::from_str(failed.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((failed.code, &last["event"]), (2, &"error".into()));
+    assert!(last["error"].as_str().unwrap().contains("nowhere"), "{last}");
+    assert!(last["causes"].is_array());
+    let watched = place.ok(&["experiment", "show", "old", "--watch", "--json"]);
+    assert_eq!(watched.lines().count(), 1, "it is complete, and a look is a line: {watched}");
+}
+
+#[test]
+fn runs_are_listed_by_position_or_by_option() {
+    let place = place();
+    let listed = place.ok(&["run", "list", "--json"]);
+    for form in [&["run", "list", "old", "--json"][..], &["run", "list", "--experiment", "old", "--json"]] {
+        assert_eq!(place.ok(form), listed);
+    }
+    assert_eq!(place.run(&["run", "list", "old", "--experiment", "old"]).code, 2);
+}
+
+#[test]
+fn a_reader_that_leaves_does_not_hide_how_it_ended() {
+    let place = place();
+    let sql = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
+    sql.execute_batch("UPDATE run SET max_length = 2").unwrap();
+    assert_eq!(place.run(&["doctor"]).code, 1, "there is something to find");
+    for (arguments, code) in
+        [(&["experiment", "run", "old.json", "--name", "again"][..], 0), (&["doctor"], 1), (&["doctor", "--json"], 1)]
+    {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let status = place.command(arguments).stdout(writer).stderr(std::process::Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_failed_and_is_still_missing_is_shown_for_all_stages() {
+    let place = place();
+    let runs = place.json(&["run", "list", "--json"]);
+    let run = runs[0]["id"].as_str().unwrap().to_owned();
+    let sql = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
+    let fail = |number: i64, stage: &str, subject: &str| {
+        sql.execute(
+            "INSERT INTO failure (id, experiment_id, run_id, stage, subject, attempt, error, occurred_at) \
+             SELECT randomblob(16), experiment_id, id, ?2, ?3, 1, 'no answer', ?4 FROM run WHERE lower(hex(id)) = ?1",
+            (run.replace('-', ""), stage, subject, 1_700_000_000_000_000 + number),
+        )
+        .unwrap();
+    };
+    // All of these are there.
+    fail(1, "run", "DummyI2T #1");
+    fail(2, "embedding", "DummyText #1");
+    fail(3, "diagram", "DummyText");
+    let calm = place.json(&["experiment", "show", "--json"]);
+    assert_eq!(calm["unresolved"]["count"], 0, "{}", calm["unresolved"]);
+    // None of these is, and two attempts at one object are one failure.
+    fail(4, "embedding", "DummyText #0");
+    fail(5, "embedding", "DummyText #0");
+    fail(6, "diagram", "Another");
+    (0..12).for_each(|number| fail(10 + number, "run", &format!("DummyT2I #{}", 6 + 2 * number)));
+    for command in [&["experiment", "show"][..], &["run", "show", &run]] {
+        let shown = place.json(&[command, &["--json"]].concat());
+        assert_eq!(shown["unresolved"]["count"], 14);
+        assert_eq!(shown["unresolved"]["failures"].as_array().unwrap().len(), 14);
+        assert_eq!(shown["unresolved"]["failures"][0]["subject"], "DummyT2I #28", "the newest comes first");
+        let text = place.ok(command);
+        assert!(text.contains("failed and still missing: 14") && text.contains("no answer"), "{text}");
+        assert!(text.contains("… and 4 more"), "{text}");
+    }
+    let other = place.json(&["run", "show", runs[1]["id"].as_str().unwrap(), "--json"]);
+    assert_eq!(other["unresolved"]["count"], 0);
+}
+
+#[test]
+fn a_file_whose_name_no_experiment_can_have_still_runs() {
+    let place = Place::new();
+    for file in ["latest.json", " .json"] {
+        place.write(file, CONFIG);
+        place.ok(&["experiment", "run", file, "--quiet"]);
+    }
+    let experiments = place.json(&["experiment", "list", "--json"]);
+    let names: Vec<_> = experiments.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["experiment", "experiment-2"]);
 }
 
 #[test]
