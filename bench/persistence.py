@@ -26,6 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = ["giotto-ph", "gudhi", "ripser"]
+FAMILIES = ["ours", "holos", *PEERS, "gudhi-tree"]
 START, END = "<!-- persistence:start -->", "<!-- persistence:end -->"
 
 # `family` is the program, `name` the column of the table.
@@ -41,6 +42,8 @@ TOOLS = [
     Tool("giotto-ph", "giotto-ph collapse, 2 threads", 2, "on"),
     Tool("gudhi", "gudhi", 1, "off"),
     Tool("gudhi", "gudhi collapse", 1, "on"),
+    Tool("gudhi-tree", "gudhi tree", 1, "off"),
+    Tool("gudhi-tree", "gudhi tree collapse", 1, "on"),
     Tool("ripser", "ripser", 1, "off"),
     Tool("holos", "holos", 1, "off"),
     Tool("holos", "holos collapse", 1, "on"),
@@ -64,7 +67,7 @@ def main():
     absent, versions = {}, {}
     commands = {"ours": find_ours(options, absent, versions), "holos": build_holos(options, absent, versions)}
     find_python_peers(absent, versions)
-    tools = [tool for tool in TOOLS if tool.family not in absent and tool.family in options.tools]
+    tools = [tool for tool in TOOLS if tool.family.removesuffix("-tree") not in absent and tool.family in options.tools]
 
     results, speed = {}, {}
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +91,7 @@ def arguments():
     add("--n", type=int, nargs="+", default=[200, 500], metavar="N", help="points a cloud")
     add("--clouds", nargs="+", default=names, choices=names)
     add("--quick", action="store_true", help="two clouds of 200 points")
-    add("--tools", nargs="+", default=["ours", "holos", *PEERS], choices=["ours", "holos", *PEERS])
+    add("--tools", nargs="+", default=FAMILIES, choices=FAMILIES)
     add("--max-dim", type=int, default=2)
     add("--repetitions", type=int, default=3)
     add("--timeout", type=float, default=300, metavar="S", help="seconds for one run")
@@ -300,7 +303,8 @@ def judge(runs, largest):
         if done[0].failure is None:
             first[tool] = done[0].diagrams
     friends = {
-        tool: {other.family for other in first if agree(first[tool], first[other], largest)} for tool in first
+        tool: {other.family.removesuffix("-tree") for other in first if agree(first[tool], first[other], largest)}
+        for tool in first
     }
     if not friends:
         return runs
@@ -391,6 +395,7 @@ def report(results, tools, absent, versions, options):
 
     heads = ["cloud", "n", "ours auto, s / MB", "best peer, s / MB", "time ratio", "memory ratio", "auto / better of on, off"]
     heads.append("speed-up of 2 threads")
+    used = {tool.family.removesuffix("-tree") for tool in tools}
     lines = [
         "Wall seconds from points to diagrams in dimensions 0 to "
         f"{options.max_dim} (start of the process and reading the file left out) / MB above what the process held "
@@ -408,12 +413,17 @@ def report(results, tools, absent, versions, options):
         f"{options.memory_limit:g} GiB; *diagrams differ*: from those of most programs, so the timing is void. Diagrams "
         "are compared after bars of at most 1e-5 × the largest distance are dropped, to 1e-5 × max(1, largest distance).",
         "",
-        f"Versions: {', '.join(versions[key] for key in versions if key not in absent)}; "
+        f"Versions: {', '.join(versions[key] for key in versions if key in used)}; "
         f"Python {platform.python_version()}.",
     ]
     lines += [f"Missing: {family} ({why})." for family, why in absent.items()]
+    left = [f"{name} {count}" for count in sorted(options.n) for name in options.clouds if (name, count) not in results]
+    if left:
+        lines += ["", f"Stopped before {', '.join(left)}."]
     shown = f"python3 bench/persistence.py --n {' '.join(map(str, options.n))} --clouds {' '.join(options.clouds)}"
     shown += f" --repetitions {options.repetitions} --timeout {options.timeout:g} --once-above {options.once_above:g}"
+    if options.tools != FAMILIES:
+        shown += f" --tools {' '.join(options.tools)}"
     shown += f" --memory-limit {options.memory_limit:g} --max-dim {options.max_dim}"
     lines += ["", f"Command: `{shown}`"]
     return lines
