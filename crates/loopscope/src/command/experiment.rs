@@ -17,6 +17,8 @@ use crate::report::{
     Table, Talk, confirm, count, one_line, print, print_json, print_json_line, print_summary, summarise,
 };
 
+/// What must be free to delete: room for the log of the change.
+const DELETE_FREE_BYTES_MIN: u64 = 8 << 20;
 /// How often `show --watch` looks again.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 /// How long nobody may hold an experiment that is still worked on: `extend` lets go before it begins to work.
@@ -220,7 +222,10 @@ fn watched(id: ExperimentId, global: &Global) -> anyhow::Result<Watched> {
 }
 
 fn delete(typed: &str, yes: bool, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
-    let mut store = Store::open_existing(&global.db, &global.open_options())?;
+    // Deleting is what makes room: it must work on a disk that is too full for an engine.
+    let mut options = global.open_options();
+    options.free_bytes_min = options.free_bytes_min.min(DELETE_FREE_BYTES_MIN);
+    let mut store = Store::open_existing(&global.db, &options)?;
     let id = store.find_experiment(typed)?;
     let lock = ExperimentLock::take(store.path(), id)?;
     let experiment = store.experiment(id)?;
