@@ -5,6 +5,7 @@
 //! exits, reads the environment, or knows a model by name; models, clock and chance come in as arguments.
 
 pub mod backend;
+mod causes;
 pub mod clustering;
 pub mod codec;
 pub mod config;

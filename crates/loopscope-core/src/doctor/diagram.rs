@@ -112,7 +112,7 @@ impl Checker<'_> {
     fn decode(&self, ledger: &mut Ledger<'_>, bytes: &[u8]) -> Option<Diagram> {
         let defect = match catch_unwind(|| decode_diagram(bytes)) {
             Ok(Ok(diagram)) => return Some(diagram),
-            Ok(Err(error)) => super::with_causes(&error),
+            Ok(Err(error)) => crate::causes::with_causes(&error),
             Err(_) => "the decoder panicked".to_owned(),
         };
         let defect = format!("its {} bytes do not decode: {defect}", bytes.len());

@@ -110,15 +110,3 @@ fn too_damaged(error: rusqlite::Error, found: &mut dyn FnMut(&Finding)) -> Diagn
     ledger.unreadable("database", Err(error));
     ledger.diagnosis
 }
-
-/// Writes an error with its causes in one line.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

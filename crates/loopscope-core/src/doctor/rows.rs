@@ -253,7 +253,7 @@ impl RowChecker<'_, '_, '_> {
                 self.report(Severity::Note, table, row, FindingKind::ImageFormatUnknown, error.to_string());
             }
             Ok(Err(error)) => {
-                self.violation(table, row, FindingKind::ImageUnreadable, super::with_causes(&error));
+                self.violation(table, row, FindingKind::ImageUnreadable, crate::causes::with_causes(&error));
             }
             Err(_) => {
                 let defect = "the bytes do not decode: the decoder panicked".to_owned();

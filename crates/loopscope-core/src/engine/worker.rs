@@ -14,6 +14,7 @@ use super::job::{Fault, Finished, Input, Job, Message, ModelEntry, Product, Task
 use super::queue::Queue;
 use super::residency::Residency;
 use crate::backend::{LoadedModel, ModelError, Request};
+use crate::causes::with_causes;
 use crate::codec::{Bar, Diagram, Scalar, encode_image};
 use crate::experiment::{
     Embedding, EmbeddingId, Hash, Invocation, InvocationId, Output, OutputType, PersistenceDiagram,
@@ -374,18 +375,6 @@ fn fault_of(error: ModelError) -> Fault {
 
 fn no_randomness(error: std::io::Error) -> Fault {
     Fault::permanent(format!("the system gave no randomness for an id: {error}"))
-}
-
-/// Writes an error with its causes in one line, as the record keeps it.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

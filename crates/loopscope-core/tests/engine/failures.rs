@@ -185,3 +185,17 @@ fn a_vector_that_is_none_says_nothing_of_the_dimension() {
     *bench.registry.bad_vector.lock().unwrap() = None;
     assert_eq!(bench.finish(experiment.id), Outcome::Completed);
 }
+
+#[test]
+fn a_diagram_that_needs_more_memory_than_it_may_have_is_on_record_and_comes_later() {
+    let mut bench = Bench::new(TestRegistry { vocabulary: 5000, ..TestRegistry::default() });
+    bench.options.diagram_memory_bytes_max = 100;
+    let experiment = bench.create(config(&[&["Paint", "Say"]], &["one"], &[0], 20));
+    assert_eq!(bench.finish(experiment.id), Outcome::SomeFailed);
+    let recorded = failures(&bench, experiment.id);
+    assert_eq!(recorded.len(), 2);
+    assert!(recorded.iter().all(|(stage, ..)| *stage == FailureStage::Diagram), "{recorded:?}");
+    assert!(recorded[0].3.contains("memory"), "{}", recorded[0].3);
+    bench.options.diagram_memory_bytes_max = 1 << 30;
+    assert_eq!(bench.finish(experiment.id), Outcome::Completed);
+}

@@ -154,6 +154,7 @@ pub(super) fn paint(style: &Style, text: &str, seed: u64, width: u32, height: u3
         draw_figure(&mut canvas, style, &figure);
     }
     draw_seal(&mut canvas, seal);
+    // The registry has checked the sides, and a canvas fills them.
     Picture::new(width, height, canvas.rgb).expect("a canvas has the sides it was made with")
 }
 
