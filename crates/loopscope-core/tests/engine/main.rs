@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use loopscope_core::codec::decode_diagram;
 use loopscope_core::engine::Outcome;
-use loopscope_core::experiment::{Determinism, ModelName, OutputType};
+use loopscope_core::experiment::{Determinism, ModelName, NonEmpty, OutputType};
 use loopscope_core::store::OpenOptions;
 use proptest::prelude::*;
 use support::{Bench, TestRegistry, config, content, oracle};
@@ -25,7 +25,7 @@ fn check_against_oracle(bench: &Bench, asked: &loopscope_core::experiment::Exper
     for (key, run) in &expected {
         assert_eq!(got[key].outputs, run.content.outputs, "{key:?}");
         assert_eq!(got[key].vectors, run.content.vectors, "{key:?}");
-        for model in ["Words", "Looks"] {
+        for model in asked.embedding_models.iter().map(ModelName::as_str) {
             let points = run.content.vectors.keys().filter(|(name, _)| name == model).count();
             let diagram = got[key].diagrams.get(model);
             assert_eq!(diagram.is_some(), points >= 2, "{model} of {key:?}");
@@ -61,14 +61,16 @@ fn check_diagram(bytes: &[u8], vectors: &BTreeMap<(String, u64), Vec<u8>>, model
 }
 
 #[test]
-fn four_networks_five_prompts_three_seeds_a_hundred_steps_equal_the_oracle() {
+fn four_networks_five_prompts_three_seeds_a_hundred_steps_and_four_embedders_equal_the_oracle() {
     let networks: [&[&str]; 4] = [
         &["Paint", "Say"],
         &["Paint2", "Say2"],
         &["Paint", "Say2", "Paint2", "Say"],
         &["Paint2", "Say", "Paint2", "Say2"],
     ];
-    let asked = config(&networks, &["one", "two", "drei", "", "five 🍏"], &[0, 7, 7], 100);
+    let mut asked = config(&networks, &["one", "two", "drei", "", "five 🍏"], &[0, 7, 7], 100);
+    let embedders = ["Words", "Words2", "Looks", "Looks2"].map(ModelName::new).to_vec();
+    asked.embedding_models = NonEmpty::new(embedders).unwrap();
     let bench = Bench::new(TestRegistry { vocabulary: 3000, ..TestRegistry::default() });
     check_against_oracle(&bench, &asked, true);
 }

@@ -48,13 +48,15 @@ impl Default for TestRegistry {
     }
 }
 
-const NAMES: [(&str, ModelKind); 6] = [
+const NAMES: [(&str, ModelKind); 8] = [
     ("Paint", ModelKind::TextToImage),
     ("Paint2", ModelKind::TextToImage),
     ("Say", ModelKind::ImageToText),
     ("Say2", ModelKind::ImageToText),
     ("Words", ModelKind::TextEmbedder),
     ("Looks", ModelKind::ImageEmbedder),
+    ("Words2", ModelKind::TextEmbedder),
+    ("Looks2", ModelKind::ImageEmbedder),
 ];
 
 impl Registry for TestRegistry {
@@ -136,6 +138,14 @@ pub(crate) fn looks(picture: &Picture) -> Vec<f32> {
     (0..3).map(|index| ((key >> (index * 8)) & 0xff) as f32 + 0.5).collect()
 }
 
+/// The twins see the same, in another order.
+pub(crate) fn styled(name: &str, mut numbers: Vec<f32>) -> Vec<f32> {
+    if name.ends_with('2') {
+        numbers.reverse();
+    }
+    numbers
+}
+
 impl TestModel {
     fn before(&self, input: Hash) -> Result<(), ModelError> {
         *self.calls.lock().unwrap().entry(self.name.clone()).or_default() += 1;
@@ -178,7 +188,7 @@ impl TextEmbedder for TestModel {
     fn embed(&mut self, batch: &[&str]) -> Vec<Result<Vec<f32>, ModelError>> {
         let one = |text: &&str| {
             self.before(Hash::of(text.as_bytes()))?;
-            Ok(self.vector(words(text)))
+            Ok(self.vector(styled(&self.name, words(text))))
         };
         self.answer(batch.iter().map(one).collect())
     }
@@ -188,7 +198,7 @@ impl ImageEmbedder for TestModel {
     fn embed(&mut self, batch: &[&Picture]) -> Vec<Result<Vec<f32>, ModelError>> {
         let one = |picture: &&Picture| {
             self.before(picture.pixel_hash())?;
-            Ok(self.vector(looks(picture)))
+            Ok(self.vector(styled(&self.name, looks(picture))))
         };
         self.answer(batch.iter().map(one).collect())
     }
@@ -321,6 +331,12 @@ pub(crate) struct OracleRun {
 /// The slow and obvious engine: one run at a time, one step at a time, everything in memory.
 pub(crate) fn oracle(config: &ExperimentConfig, vocabulary: u64, may_cycle: bool) -> BTreeMap<RunKey, OracleRun> {
     let mut all = BTreeMap::new();
+    let embed = |content: &mut RunContent, kind: &str, number: u64, numbers: &[f32]| {
+        for model in config.embedding_models.iter().filter(|model| model.as_str().starts_with(kind)) {
+            let bytes = to_bytes(&styled(model.as_str(), numbers.to_vec()));
+            content.vectors.insert((model.to_string(), number), bytes);
+        }
+    };
     for key in config.run_keys() {
         let seed = key.seed.value().unsigned_abs();
         let mut content = RunContent::default();
@@ -332,12 +348,12 @@ pub(crate) fn oracle(config: &ExperimentConfig, vocabulary: u64, may_cycle: bool
             let model = key.network.models()[number % length].to_string();
             if model.starts_with("Paint") {
                 let painted = paint(&model, &text, seed);
-                content.vectors.insert(("Looks".to_owned(), number as u64), to_bytes(&looks(&painted)));
+                embed(&mut content, "Looks", number as u64, &looks(&painted));
                 content.outputs.push((model, painted.pixel_hash().to_string()));
                 picture = Some(painted);
             } else {
                 text = say(&model, picture.as_ref().unwrap(), seed, vocabulary);
-                content.vectors.insert(("Words".to_owned(), number as u64), to_bytes(&words(&text)));
+                embed(&mut content, "Words", number as u64, &words(&text));
                 content.outputs.push((model, text.clone()));
             }
             let back = (0..number).find(|&earlier| {
