@@ -225,8 +225,8 @@ impl Scheduler<'_, '_> {
             self.start_runs()?;
             self.start_delayed();
             if self.jobs_out == 0 && self.writes_out == 0 && self.delayed.is_empty() && self.waiting.is_empty() {
-                let is_unfinished = self.is_stopping && !self.active.is_empty();
-                return Ok(if is_unfinished { Ending::Stopped } else { Ending::Exhausted });
+                // Whether a stop left anything undone is asked of the store afterwards.
+                return Ok(if self.is_stopping { Ending::Stopped } else { Ending::Exhausted });
             }
             match incoming.recv_timeout(self.patience()) {
                 Ok(message) => self.handle(message)?,
@@ -247,10 +247,6 @@ impl Scheduler<'_, '_> {
         self.is_stopping = true;
         self.jobs_out -= self.queue.clear();
         self.delayed.clear();
-        if let Some((index, progress)) = self.waiting.pop_front() {
-            // One run that never began keeps the ending honest: something is left to do.
-            self.active.insert(index, RunState::new(&progress, None, &self.plan.table.models));
-        }
         self.waiting.clear();
         (self.report)(&Event::Stopping);
     }
