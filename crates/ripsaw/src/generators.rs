@@ -142,7 +142,7 @@ pub fn generators_of_points(
     options.check()?;
     generator_options.check()?;
     let chosen = points.distinct();
-    let mut ledger = Ledger::new(options.memory_bytes_max);
+    let ledger = Ledger::new(options.memory_bytes_max);
     let binomials = binomials(chosen.len(), options)?;
     ledger.take(condensed_bytes(chosen.len()).saturating_add(layout_bytes(chosen.len(), options)))?;
     let mut progress = Progress::new(options.thread_count, None);
@@ -152,7 +152,7 @@ pub fn generators_of_points(
     let originals: Vec<usize> = kept.iter().map(|&kept| chosen[kept]).collect();
     let graph = Graph::new(&distances, &kept, options.threshold)?;
     drop(distances);
-    generators(graph, &originals, binomials, options, generator_options, &mut ledger)
+    generators(graph, &originals, binomials, options, generator_options, &ledger)
 }
 
 /// Finds which points make the longest finite bars of given distances.
@@ -183,11 +183,11 @@ pub fn generators_of_distances(
     options.check()?;
     generator_options.check()?;
     let chosen = distinct_points(distances);
-    let mut ledger = Ledger::new(options.memory_bytes_max);
+    let ledger = Ledger::new(options.memory_bytes_max);
     let binomials = binomials(chosen.len(), options)?;
     ledger.take(layout_bytes(chosen.len(), options))?;
     let graph = Graph::new(distances, &chosen, options.threshold)?;
-    generators(graph, &chosen, binomials, options, generator_options, &mut ledger)
+    generators(graph, &chosen, binomials, options, generator_options, &ledger)
 }
 
 /// Tabulates the binomials of all simplices looked at, whose dimension is one above the largest asked for.
@@ -206,7 +206,7 @@ fn generators(
     binomials: Binomials,
     options: &Options,
     generator_options: &GeneratorOptions,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
 ) -> Result<Vec<Generator>, Error> {
     let mut progress = Progress::new(options.thread_count, None);
     let mut edges = graph.edges()?;

@@ -9,6 +9,7 @@ mod binomial;
 mod cofacets;
 mod collapse;
 mod complex;
+mod domination;
 mod duplicates;
 mod graph;
 mod key;
