@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [a, b] = &files[..] else { return Err(format!("two diagrams are needed, got {}", files.len()).into()) };
     let (a, b) = (read_bars(a)?, read_bars(b)?);
     let start = Instant::now();
-    let distance = if is_bottleneck { bottleneck(&a, &b, &options)? } else { wasserstein(&a, &b, order, ground, &options)? };
+    let distance =
+        if is_bottleneck { bottleneck(&a, &b, &options)? } else { wasserstein(&a, &b, order, ground, &options)? };
     let seconds = start.elapsed().as_secs_f64();
     writeln!(stdout(), r#"{{"bars": [{}, {}], "distance": {distance:?}, "seconds": {seconds:.7}}}"#, a.len(), b.len())?;
     Ok(())
