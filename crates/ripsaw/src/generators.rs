@@ -80,7 +80,7 @@ impl GeneratorOptions {
         self
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         match self.length_min {
             got if got.is_nan() || got < 0.0 => Err(Error::LengthMin { got }),
             _ => Ok(()),
@@ -200,7 +200,7 @@ fn binomials(point_count: usize, options: &Options) -> Result<Binomials, Error> 
 ///
 /// Edges that are collapsed leave a complex which at every length is a deformation retract of the whole one, by the same
 /// lengths for those that stay. A cycle of the smaller complex is one of the larger, and a boundary in both or in neither.
-fn generators(
+pub(crate) fn generators(
     mut graph: Graph,
     originals: &[usize],
     binomials: Binomials,
@@ -222,6 +222,18 @@ fn generators(
         generators.extend(found.into_iter().map(|one| in_points(one, dimension, originals)));
     }
     Ok(generators)
+}
+
+/// Keeps the longest of each dimension, as if those of several complexes came from one.
+pub(crate) fn keep_longest(mut generators: Vec<Generator>, count_max: usize) -> Vec<Generator> {
+    // Stable: in one complex equal lengths keep the order of the filtration.
+    generators.sort_by(|a, b| a.dimension.cmp(&b.dimension).then(b.bar.length().total_cmp(&a.bar.length())));
+    let mut taken = (0, 0);
+    generators.retain(|generator| {
+        taken = if generator.dimension == taken.0 { (taken.0, taken.1 + 1) } else { (generator.dimension, 1) };
+        taken.1 <= count_max
+    });
+    generators
 }
 
 /// Turns vertices of the complex into points.

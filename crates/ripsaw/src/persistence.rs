@@ -203,13 +203,13 @@ fn distinct(distances: &CondensedDistances, shortcuts: Shortcuts) -> Vec<usize> 
 }
 
 /// Tabulates the binomials of all simplices looked at, whose dimension is one above the largest asked for.
-fn binomials(point_count: usize, options: &Options) -> Result<Binomials, Error> {
+pub(crate) fn binomials(point_count: usize, options: &Options) -> Result<Binomials, Error> {
     condensed_length(point_count)?;
     Binomials::new(point_count, options.max_dimension + 2)
 }
 
 /// Does all that follows the distances; the points given are taken to be distinct.
-fn compute(
+pub(crate) fn compute(
     mut graph: Graph,
     binomials: Binomials,
     options: &Options,

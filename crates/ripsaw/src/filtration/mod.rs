@@ -19,5 +19,5 @@ pub(crate) use cofacets::Cofacets;
 pub(crate) use collapse::collapse;
 pub(crate) use complex::Complex;
 pub(crate) use duplicates::distinct_points;
-pub(crate) use graph::{Edge, Graph, flip};
+pub(crate) use graph::{Edge, Graph, POINT_COUNT_MAX, flip};
 pub(crate) use key::{Key, Packing};
