@@ -14,6 +14,7 @@ mod extend;
 mod find;
 mod inspect;
 mod lock;
+mod merge;
 mod migrate;
 mod open;
 mod place;
@@ -26,6 +27,10 @@ pub use delete::Deleted;
 pub use error::StoreError;
 pub use extend::{Extended, Extension};
 pub use lock::ExperimentLock;
+pub use merge::{
+    Conflict, LeftOut, MergeError, Merged, MergedClusterings, MergedExperiment, MergedSource, Tallies, Tally,
+    merge_stores,
+};
 pub use migrate::{MIGRATIONS, Migration, MigrationError, migrate_with, schema_of};
 pub use open::{OpenOptions, Store, sqlite_version};
 pub use place::{FREE_BYTES_MIN, free_bytes};
