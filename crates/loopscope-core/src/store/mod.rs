@@ -31,6 +31,7 @@ pub use merge::{
     Conflict, LeftOut, MergeError, Merged, MergedClusterings, MergedExperiment, MergedSource, Tallies, Tally,
     merge_stores,
 };
+pub(crate) use merge::{NewStore, merge_source};
 pub use migrate::{MIGRATIONS, Migration, MigrationError, migrate_with, schema_of};
 pub use open::{OpenOptions, Store, sqlite_version};
 pub use place::{FREE_BYTES_MIN, free_bytes};

@@ -36,7 +36,7 @@ pub struct MergedClusterings {
 
 /// Which clusterings of a source a merge is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Clusterings {
+pub(super) enum Clusterings {
     /// All: the whole store is merged.
     All,
     /// Those that rest on at least one embedding of the target.

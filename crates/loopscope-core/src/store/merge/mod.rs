@@ -10,6 +10,7 @@ mod clustering;
 mod conflict;
 mod copier;
 mod experiment;
+mod subset;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -22,11 +23,12 @@ pub use conflict::{Conflict, MergeError};
 pub use copier::{Tallies, Tally};
 pub use experiment::{Merged, MergedExperiment};
 
-pub(crate) use clustering::Clusterings;
+pub(crate) use subset::NewStore;
 
 use super::backup::with_suffix;
 use super::{OpenOptions, Store, StoreError};
 use crate::experiment::ExperimentId;
+use clustering::Clusterings;
 
 /// What became of a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
