@@ -15,3 +15,4 @@ pub mod experiment;
 pub mod export;
 pub mod plan;
 pub mod store;
+pub mod verify;

@@ -7,6 +7,7 @@
 //! A write that fails stops the experiment, because the store is the result. A read never writes: readers open the
 //! file read-only.
 
+mod again;
 mod backup;
 mod delete;
 mod error;
@@ -22,6 +23,7 @@ mod progress;
 mod read;
 mod write;
 
+pub(crate) use again::{CallRow, StoredCall, StoredDiagram};
 pub use backup::BackupReport;
 pub use delete::Deleted;
 pub use error::StoreError;
