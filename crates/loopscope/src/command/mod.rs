@@ -43,7 +43,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         ),
         Command::Model(command) => model::execute(&command, global),
         Command::Array(command) => array::execute(&command, global),
-        Command::Doctor(arguments) => doctor::doctor(&arguments, global),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, global, talk),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
         Command::Completions { shell } => completions(shell),
