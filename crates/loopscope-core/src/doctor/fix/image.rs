@@ -14,7 +14,8 @@ use super::super::image::see;
 use super::Reason;
 use crate::experiment::Hash;
 
-type Mended = Vec<(Place, Reason, Vec<(&'static str, Value)>)>;
+type Cells = Vec<(&'static str, Value)>;
+type Mended = Vec<(Place, Reason, Cells)>;
 
 /// Plans how a picture's row is mended; `None` when the picture is lost.
 pub(super) fn mend(
@@ -50,7 +51,7 @@ pub(super) fn mend(
 }
 
 /// Returns the hash of a picture's bytes, and the cells that they give, when they are what was once written.
-fn said_by_bytes(row: &Row<'_>) -> Option<(Vec<u8>, Vec<(&'static str, Value)>)> {
+fn said_by_bytes(row: &Row<'_>) -> Option<(Vec<u8>, Cells)> {
     let bytes = blob(row, "bytes")?;
     let seen = see(text(row, "format")?, bytes, true).ok()?;
     let (hash, pixel_hash) = (Hash::of(bytes), seen.pixel_hash?);
