@@ -49,7 +49,7 @@ impl Asked {
     /// Returns the dimension that most vectors of a model have, and how many do.
     pub(super) fn dimension_of(&self, model: &str) -> Option<(u32, u64)> {
         let counts = self.dimensions.get(model)?;
-        counts.iter().rev().max_by_key(|(_, count)| **count).map(|(&dimension, &count)| (dimension, count))
+        counts.iter().max_by_key(|(_, count)| **count).map(|(&dimension, &count)| (dimension, count))
     }
 
     /// Returns `Note` for an imported experiment, a violation otherwise.

@@ -446,7 +446,7 @@ fn check_modality(
     }
 }
 
-/// Reports the vectors that are not of the dimension that most of their model have; the smaller one of two that are
+/// Reports the vectors that are not of the dimension that most of their model have; the larger one of two that are
 /// as frequent. Only an experiment with several is walked once more.
 fn report_dimensions(
     connection: &Connection,
