@@ -81,7 +81,7 @@ fn rows(path: &Path) -> BTreeMap<(&'static str, Vec<u8>), Vec<Value>> {
 
 /// A row of a table by its place among those of a run that is not short.
 const DEFECTS: &[&str] = &[
-    "UPDATE embedding SET vector = x'0000c07f' || substr(vector, 5) WHERE rowid = 3",
+    "UPDATE embedding SET vector = CAST(x'0000c07f' || substr(vector, 5) AS BLOB) WHERE rowid = 3",
     "UPDATE embedding SET vector = zeroblob(length(vector)) WHERE rowid = 9",
     "UPDATE embedding SET vector = substr(vector, 1, 8) WHERE rowid = 14",
     "UPDATE embedding SET vector = x'000000' WHERE rowid = 20",
