@@ -79,11 +79,12 @@ fn rows(path: &Path) -> BTreeMap<(&'static str, Vec<u8>), Vec<Value>> {
     rows
 }
 
-/// A row of a table by its place among those of a run that is not short.
+/// Where a defect shows only in a run that is walked, it is planted in the first run, which stays whole otherwise: the
+/// order of embeddings and diagrams differs from time to time.
 const DEFECTS: &[&str] = &[
     "UPDATE embedding SET vector = CAST(x'0000c07f' || substr(vector, 5) AS BLOB) WHERE rowid = 3",
     "UPDATE embedding SET vector = zeroblob(length(vector)) WHERE rowid = 9",
-    "UPDATE embedding SET vector = substr(vector, 1, 8) WHERE rowid = 14",
+    "UPDATE embedding SET vector = substr(vector, 1, 8) WHERE rowid = (SELECT e.rowid FROM embedding e JOIN invocation i ON i.id = e.invocation_id WHERE i.run_id = (SELECT id FROM run WHERE rowid = 1) ORDER BY e.rowid DESC LIMIT 1 OFFSET 1)",
     "UPDATE embedding SET vector = x'000000' WHERE rowid = 20",
     "UPDATE embedding SET vector = NULL WHERE rowid = 25",
     "UPDATE embedding SET started_at = 'noon' WHERE rowid = 31",
@@ -91,7 +92,9 @@ const DEFECTS: &[&str] = &[
     "UPDATE embedding SET invocation_id = zeroblob(16) WHERE rowid = 41",
     "UPDATE embedding SET completed_at = started_at - 5 WHERE rowid = 47",
     "UPDATE embedding SET model_version_id = (SELECT id FROM model_version WHERE name = 'DummyT2I') WHERE rowid = 52",
-    "UPDATE persistence_diagram SET diagram_data = x'504b' WHERE rowid = 2",
+    "DELETE FROM persistence_diagram WHERE embedding_model = 'DummyText' AND run_id = (SELECT id FROM run WHERE rowid = 1)",
+    "DELETE FROM embedding WHERE rowid = (SELECT e.rowid FROM embedding e JOIN invocation i ON i.id = e.invocation_id WHERE i.run_id = (SELECT id FROM run WHERE rowid = 1) ORDER BY e.rowid DESC LIMIT 1 OFFSET 0)",
+    "UPDATE persistence_diagram SET diagram_data = x'504b' WHERE embedding_model = 'DummyText2' AND run_id = (SELECT id FROM run WHERE rowid = 1)",
     "UPDATE persistence_diagram SET completed_at = NULL WHERE rowid = 5",
     "UPDATE persistence_diagram SET diagram_data = (SELECT diagram_data FROM persistence_diagram WHERE rowid = 9) WHERE rowid = 7",
     "UPDATE invocation SET input_invocation_id = zeroblob(16) WHERE sequence_number = 2 AND run_id = (SELECT id FROM run WHERE rowid = 1)",
