@@ -98,7 +98,7 @@ pub(crate) enum Command {
     /// Measure arrays of your own, without a database
     #[command(subcommand)]
     Array(ArrayCommand),
-    /// Look for anything wrong or missing in a database, without changing it
+    /// Look for anything wrong or missing in a database, and mend it if asked
     Doctor(DoctorArgs),
     /// Do a sample of stored steps again, and compare what comes out with what is stored
     Verify(VerifyArgs),
@@ -131,7 +131,12 @@ impl Command {
     /// Returns whether the command, asked for JSON, prints an event a line.
     pub(crate) fn tells_events(&self) -> bool {
         use ExperimentCommand::{Extend, Resume, Run};
-        matches!(self, Self::Demo(_) | Self::Experiment { command: Some(Run { .. } | Resume { .. } | Extend { .. }) })
+        matches!(
+            self,
+            Self::Demo(_)
+                | Self::Doctor(_)
+                | Self::Experiment { command: Some(Run { .. } | Resume { .. } | Extend { .. }) }
+        )
     }
 }
 
@@ -275,6 +280,20 @@ pub(crate) struct DoctorArgs {
     /// Decode every picture and compare its pixels with their hash
     #[arg(long)]
     pub(crate) decode_images: bool,
+    /// Take out what is invalid, with what rests on it, and compute what is missing; asks first
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// With --fix: do not ask
+    #[arg(long, requires = "fix")]
+    pub(crate) yes: bool,
+    /// With --fix: copy the database here before anything is changed
+    #[arg(long, value_name = "FILE", requires = "fix")]
+    pub(crate) backup: Option<PathBuf>,
+    /// With --fix: make no copy, not even before tables are written anew
+    #[arg(long, requires = "fix", conflicts_with = "backup")]
+    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 /// Returns a name that an experiment can have: what is asked for, without the blanks around it.

@@ -49,7 +49,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         ),
         Command::Model(command) => model::execute(&command, global),
         Command::Array(command) => array::execute(&command, global),
-        Command::Doctor(arguments) => doctor::doctor(&arguments, global),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, global, talk),
         Command::Verify(arguments) => verify::execute(&arguments, global, talk),
         Command::Merge(arguments) => merge::merge(&arguments, global),
         Command::Export(command) => export::execute(&command, global, talk),

@@ -5,6 +5,7 @@
 mod array;
 mod complaints;
 mod demo;
+mod doctor;
 mod help;
 mod kill;
 mod reading;
