@@ -6,6 +6,7 @@ mod array;
 mod complaints;
 mod demo;
 mod help;
+mod import;
 mod kill;
 mod reading;
 mod signals;
