@@ -76,7 +76,10 @@ fn two_files_go_into_a_store_with_experiments_of_its_own() {
     place.ok(&["import", "legacy", &copied(&place, "required")]);
     let carried = read_json(&fixture("required.json"))["invocation"]["carried"].as_array().unwrap().len() as i64;
     assert_eq!(count(&place, "SELECT count(*) FROM invocation"), native + carried);
-    assert_eq!(count(&place, "SELECT count(*) FROM experiment WHERE origin = 'legacy' AND name LIKE 'legacy-________'"), 2);
+    assert_eq!(
+        count(&place, "SELECT count(*) FROM experiment WHERE origin = 'legacy' AND name LIKE 'legacy-________'"),
+        2
+    );
     assert_eq!(count(&place, "SELECT count(*) FROM pragma_foreign_key_check"), 0);
 }
 
@@ -89,7 +92,10 @@ fn times_are_read_in_the_zone_that_is_named() {
     assert_eq!(count(&place, "SELECT min(started_at) FROM experiment"), 1_754_127_423_303_423);
     assert_eq!(count(&place, "SELECT count(*) FROM experiment WHERE config ->> 'timezone' = 'Europe/Berlin'"), 2);
     let refused = place.complaint(&["import", "legacy", &source]);
-    assert!(refused.starts_with("exit 1\n") && refused.contains("is there already and says something else"), "{refused}");
+    assert!(
+        refused.starts_with("exit 1\n") && refused.contains("is there already and says something else"),
+        "{refused}"
+    );
     let unknown = place.complaint(&["import", "legacy", &source, "--timezone", "Europe/Berlim"]);
     assert!(unknown.starts_with("exit 2\n") && unknown.contains("did you mean \"Europe/Berlin\"?"), "{unknown}");
 }
@@ -97,7 +103,10 @@ fn times_are_read_in_the_zone_that_is_named() {
 #[test]
 fn what_is_no_legacy_file_is_refused_and_leaves_nothing() {
     let place = Place::new();
-    place.write("text.sqlite", "no database, but long enough to be looked at as one, for a header has a hundred bytes and more than that");
+    place.write(
+        "text.sqlite",
+        "no database, but long enough to be looked at as one, for a header has a hundred bytes and more than that",
+    );
     place.write("empty.sqlite", "");
     rusqlite::Connection::open(place.path("other.sqlite")).unwrap().execute_batch("CREATE TABLE run (id)").unwrap();
     let cut = std::fs::read(fixture("medoid.sqlite")).unwrap();
