@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod engine;
 pub mod experiment;
 pub mod export;
+pub mod import;
 pub mod plan;
 pub mod store;
 pub mod verify;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
-use crate::command::{ArrayCommand, ExportCommand, MergeArgs, VerifyArgs};
+use crate::command::{ArrayCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs};
 use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
@@ -107,6 +107,9 @@ pub(crate) enum Command {
     /// Write parts of the record into files of their own
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Carry records of other programs into the database
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Copy the database, consistently, while others write
     Backup {
         /// The file to make; it must not exist

@@ -13,6 +13,7 @@ mod delete;
 mod error;
 mod extend;
 mod find;
+mod import;
 mod inspect;
 mod lock;
 mod merge;
@@ -28,7 +29,8 @@ pub use backup::BackupReport;
 pub use delete::Deleted;
 pub use error::StoreError;
 pub use extend::{Extended, Extension};
-pub use lock::ExperimentLock;
+pub use import::{Arrival, Arrived, DiagramAsGiven};
+pub use lock::{ExperimentLock, ImportLock};
 pub use merge::{
     Conflict, LeftOut, MergeError, Merged, MergedClusterings, MergedExperiment, MergedSource, Tallies, Tally,
     merge_stores,

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod experiment;
 mod export;
+pub(crate) mod import;
 pub(crate) mod merge;
 mod model;
 mod run;
@@ -14,6 +15,7 @@ mod work;
 
 pub(crate) use array::ArrayCommand;
 pub(crate) use export::ExportCommand;
+pub(crate) use import::ImportCommand;
 pub(crate) use merge::MergeArgs;
 pub(crate) use verify::VerifyArgs;
 
@@ -53,6 +55,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         Command::Verify(arguments) => verify::execute(&arguments, global, talk),
         Command::Merge(arguments) => merge::merge(&arguments, global),
         Command::Export(command) => export::execute(&command, global, talk),
+        Command::Import(command) => import::execute(&command, global, talk),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
         Command::Completions { shell } => completions(shell),

@@ -7,6 +7,7 @@ mod complaints;
 mod demo;
 mod doctor;
 mod help;
+mod import;
 mod kill;
 mod reading;
 mod signals;
