@@ -1,6 +1,9 @@
 //! What each command does.
 
+mod analyse;
 mod array;
+mod array_changepoints;
+mod array_markov;
 mod config;
 mod demo;
 mod doctor;
@@ -9,6 +12,7 @@ mod model;
 mod run;
 mod work;
 
+pub(crate) use analyse::AnalyseCommand;
 pub(crate) use array::ArrayCommand;
 
 use anyhow::Context;
@@ -43,6 +47,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         ),
         Command::Model(command) => model::execute(&command, global),
         Command::Array(command) => array::execute(&command, global),
+        Command::Analyse(command) => analyse::execute(&command, global, talk),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
