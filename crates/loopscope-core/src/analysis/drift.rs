@@ -132,7 +132,8 @@ pub(super) fn drift(
                 Cell::count(members.len()),
                 Cell::count(members.iter().map(|strand| strand.continued_len()).max().unwrap_or(0)),
                 Cell::text(references.name()),
-                of(&|drift| drift.first().copied()),
+                // The first output is at distance 0 from itself by definition.
+                of(&|drift| drift.first().copied().filter(|_| references.why_not.is_none())),
                 of(&|drift| late_mean(drift)),
                 of(&|drift| drift.last().copied()),
                 mean_cell(&vendi, bootstrap),
@@ -164,7 +165,7 @@ pub(super) fn drift(
 }
 
 /// Returns the mean of the second half.
-pub(super) fn late_mean(drift: &[f64]) -> Option<f64> {
+fn late_mean(drift: &[f64]) -> Option<f64> {
     let late = &drift[drift.len() / 2..];
     (!late.is_empty()).then(|| late.iter().sum::<f64>() / late.len() as f64)
 }

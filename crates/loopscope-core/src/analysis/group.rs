@@ -32,13 +32,14 @@ pub(super) struct Group {
 impl Group {
     /// Returns the first cells of a row, as [`columns`] heads them.
     pub(super) fn cells(&self) -> Vec<Cell> {
-        [&self.network, &self.prompt, &self.embedder, &self.place].into_iter().flatten().map(Cell::text).collect()
+        [&self.embedder, &self.network, &self.prompt, &self.place].into_iter().flatten().map(Cell::text).collect()
     }
 }
 
 /// Returns the columns that name a group of strands.
 pub(super) fn columns(by: By, rest: &[(&'static str, &'static str)]) -> Vec<(&'static str, &'static str)> {
-    let mut columns = run_columns(by, &[("embedder", "embedder"), ("output_of", "output of")]);
+    let mut columns = vec![("embedder", "embedder")];
+    columns.extend(run_columns(by, &[("output_of", "output of")]));
     columns.extend_from_slice(rest);
     columns
 }

@@ -122,8 +122,8 @@ fn entropy_table(material: &Material<'_>, held: &[Held], options: &Options) -> R
     for (embedder, name) in material.embedders().iter().enumerate() {
         let mut groups: Vec<(Vec<Cell>, Vec<&Held>)> = Vec::new();
         for one in held.iter().filter(|one| one.embedder == embedder) {
-            let mut key = group_of_run(material, one.run, options.by).cells();
-            key.push(Cell::text(name.as_str()));
+            let mut key = vec![Cell::text(name.as_str())];
+            key.extend(group_of_run(material, one.run, options.by).cells());
             match groups.iter_mut().find(|(known, _)| *known == key) {
                 Some((_, members)) => members.push(one),
                 None => groups.push((key, vec![one])),
@@ -155,12 +155,12 @@ fn columns_without_place(
     options: &Options,
     rest: &[(&'static str, &'static str)],
 ) -> Vec<(&'static str, &'static str)> {
-    let mut columns = super::group::run_columns(options.by, &[("embedder", "embedder")]);
-    columns.extend_from_slice(rest);
+    let mut columns = vec![("embedder", "embedder")];
+    columns.extend(super::group::run_columns(options.by, rest));
     columns
 }
 
-/// The pairs of a row: the places in `held` that the matrix is of, and which pairs of them count.
+/// Compares diagrams within and between prompts and networks, and between embedders.
 fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> Result<ResultTable, AnalysisError> {
     let mut table = ResultTable::new(
         "wasserstein",
