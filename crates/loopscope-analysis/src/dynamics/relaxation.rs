@@ -72,7 +72,7 @@ pub fn fit_relaxation(times: &[f64], values: &[f64]) -> Result<RelaxationOutcome
     if best == GRID {
         return Ok(RelaxationOutcome::Slower);
     }
-    let tau = golden_section(&cost, place(best.saturating_sub(1)), place(best + 1)).exp();
+    let tau = golden_section(cost, place(best.saturating_sub(1)), place(best + 1)).exp();
     // Within a quarter of the shortest step e^(−t/τ) is below 2 %: there is only before and after.
     if tau < step / 4.0 {
         return Ok(RelaxationOutcome::Faster);

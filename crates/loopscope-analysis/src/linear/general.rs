@@ -103,10 +103,9 @@ fn step(work: &mut [Vec<Complex>], start: usize, end: usize, shift: Complex) {
         } else {
             (a.scaled(1.0 / length), b.scaled(1.0 / length))
         };
-        for column in index..end {
-            let (upper, lower) = (work[index][column], work[index + 1][column]);
-            work[index][column] = c.conjugate() * upper + s.conjugate() * lower;
-            work[index + 1][column] = c * lower - s * upper;
+        let (above, below) = work.split_at_mut(index + 1);
+        for (upper, lower) in above[index][index..end].iter_mut().zip(&mut below[0][index..end]) {
+            (*upper, *lower) = (c.conjugate() * *upper + s.conjugate() * *lower, c * *lower - s * *upper);
         }
         turns.push((c, s));
     }

@@ -75,13 +75,11 @@ pub fn mean_first_passage_times(matrix: &TransitionMatrix, targets: &[usize]) ->
 /// Returns I − Q for the rows and columns of these states.
 fn without_staying(matrix: &TransitionMatrix, states: &[usize]) -> SquareMatrix {
     let mut equations = matrix.matrix().restricted(states);
-    for row in 0..states.len() {
+    for (row, &state) in states.iter().enumerate() {
         equations.row_mut(row).iter_mut().for_each(|value| *value = -*value);
         // 1 − p as the sum of the others keeps its digits where a state is nearly absorbing.
-        let others = |column: usize| column != states[row];
-        let leaving: f64 =
-            (0..matrix.state_count()).filter(|&to| others(to)).map(|to| matrix.matrix().get(states[row], to)).sum();
-        equations.set(row, row, leaving);
+        let others = matrix.matrix().row(state).iter().enumerate().filter(|&(to, _)| to != state);
+        equations.set(row, row, others.map(|(_, probability)| probability).sum());
     }
     equations
 }
@@ -91,9 +89,9 @@ fn reaching(matrix: &TransitionMatrix, set: &[bool], may_pass: impl Fn(usize) ->
     let mut reaches = set.to_vec();
     let mut grown: Vec<usize> = (0..set.len()).filter(|&state| set[state]).collect();
     while let Some(to) = grown.pop() {
-        for from in 0..set.len() {
-            if !reaches[from] && may_pass(from) && matrix.matrix().get(from, to) > 0.0 {
-                reaches[from] = true;
+        for (from, reaches) in reaches.iter_mut().enumerate() {
+            if !*reaches && may_pass(from) && matrix.matrix().get(from, to) > 0.0 {
+                *reaches = true;
                 grown.push(from);
             }
         }

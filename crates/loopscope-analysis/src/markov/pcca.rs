@@ -123,13 +123,11 @@ fn feasible(vectors: &[Vec<f64>], mut turn: Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     for row in turn.iter_mut().skip(1) {
         row[0] = -row[1..].iter().sum::<f64>();
     }
-    for set in 0..size {
-        let lowest = vectors
-            .iter()
-            .map(|vector| (1..size).map(|k| vector[k] * turn[k][set]).sum::<f64>())
-            .fold(f64::INFINITY, f64::min);
-        turn[0][set] = -lowest;
-    }
+    let lowest = |set: usize| {
+        let share = |vector: &Vec<f64>| (1..size).map(|k| vector[k] * turn[k][set]).sum::<f64>();
+        vectors.iter().map(share).fold(f64::INFINITY, f64::min)
+    };
+    turn[0] = (0..size).map(|set| -lowest(set)).collect();
     let sum: f64 = turn[0].iter().sum();
     turn.iter_mut().flatten().for_each(|value| *value /= sum);
     turn

@@ -2,7 +2,7 @@
 
 use loopscope_analysis::change_points::{Cost, default_penalty, pelt};
 
-use super::estimate::{bootstrap_cell, few_runs, mean_cell, remark, share_cell};
+use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark, share_cell};
 use super::group::{columns, of_strands};
 use super::material::{Material, Strand, note_gaps};
 use super::report::{Analysis, Cell, ResultTable};
@@ -64,7 +64,11 @@ pub(super) fn change_points(material: &Material<'_>, options: &Options) -> Resul
                 remark([
                     few_runs(members.len()),
                     (too_short > 0).then(|| {
-                        format!("{too_short} runs too short for a break: it wants {} turns", 2 * options.segment_min)
+                        format!(
+                            "{} too short for a break: it wants {} turns",
+                            counted(too_short, "run"),
+                            2 * options.segment_min
+                        )
                     }),
                 ]),
             ]);

@@ -3,7 +3,7 @@
 use loopscope_analysis::dynamics::{FiniteTimeLyapunov, finite_time_lyapunov};
 use loopscope_analysis::series::euclidean_distance;
 
-use super::estimate::{bootstrap_cell, remark};
+use super::estimate::{bootstrap_cell, counted, remark};
 use super::group::{columns, of_strands};
 use super::material::{Material, Strand, note_continuation, note_gaps};
 use super::report::{Analysis, Cell, Estimate, ResultTable};
@@ -99,8 +99,8 @@ fn cells(members: &[&Strand], pairs: &[Pair], options: &Options) -> Vec<Cell> {
         estimate(&|pair| Some(pair.last_distance)),
         remark([
             pairs.is_empty().then(|| "no two runs of one network and prompt".to_owned()),
-            (together > 0).then(|| format!("{together} pairs at distance 0 have no λ")),
-            (zeros > 0).then(|| format!("{zeros} distances of 0 left out")),
+            (together > 0).then(|| format!("{} without two distances above 0: no λ", counted(together, "pair"))),
+            (zeros > 0).then(|| format!("{} of 0 left out", counted(zeros, "distance"))),
             (2 * saturated > pairs.len()).then(|| "saturated: λ is no exponent here".to_owned()),
         ]),
     ]

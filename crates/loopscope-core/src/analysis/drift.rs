@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use loopscope_analysis::dynamics::{prompt_recovery, semantic_drift, vendi_score};
 use loopscope_analysis::series::Series;
 
-use super::estimate::{bootstrap_cell, few_runs, mean_cell, remark, share_cell};
+use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark, share_cell};
 use super::group::{By, columns, of_strands};
 use super::material::{Material, Strand, note_continuation, note_gaps};
 use super::report::{Analysis, Cell, ResultTable};
@@ -139,7 +139,9 @@ pub(super) fn drift(
                 mean_cell(&vendi, bootstrap),
                 remark([
                     few_runs(members.len()),
-                    (differ > 0).then(|| format!("{differ} runs have vectors of another dimension than the prompt's")),
+                    (differ > 0).then(|| {
+                        format!("{} with vectors of another dimension than the prompt's", counted(differ, "run"))
+                    }),
                 ]),
             ]);
             table.row(row);

@@ -39,7 +39,12 @@ pub(super) fn bootstrap_cell(bootstrap: &Bootstrap) -> (&'static str, Cell) {
 
 /// Says why there is no interval.
 pub(super) fn few_runs(count: usize) -> Option<String> {
-    (count < 2).then(|| format!("{count} run{}: no interval", if count == 1 { "" } else { "s" }))
+    (count < 2).then(|| format!("{}: no interval", counted(count, "run")))
+}
+
+/// Writes how many of something there are: `1 run`, `2 runs`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Joins what there is to remark.

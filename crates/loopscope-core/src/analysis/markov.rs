@@ -6,7 +6,7 @@ use loopscope_analysis::markov::{
     reversible_maximum_likelihood, stationary_distribution,
 };
 
-use super::estimate::{bootstrap_cell, few_runs, remark};
+use super::estimate::{bootstrap_cell, counted, few_runs, remark};
 use super::group::{Group, columns, of_strands};
 use super::labels::{Labels, labels, note_clustering};
 use super::material::{Material, note_continuation, note_gaps};
@@ -171,9 +171,11 @@ fn add_chain(
             few_runs(sequences.len()),
             (active.states.len() == 1).then(|| "one state only: no timescales".to_owned()),
             (active.states.len() < visited.len())
-                .then(|| format!("{} clusters are not in the active set", visited.len() - active.states.len())),
-            (production.one_way_pairs > 0).then(|| format!("{} pairs seen one way only", production.one_way_pairs)),
-            (!without_end.is_empty()).then(|| format!("{} clusters were never left nor stayed in", without_end.len())),
+                .then(|| format!("{} outside the active set", counted(visited.len() - active.states.len(), "cluster"))),
+            (production.one_way_pairs > 0)
+                .then(|| format!("{} seen one way only", counted(production.one_way_pairs, "pair"))),
+            (!without_end.is_empty())
+                .then(|| format!("{} never left nor stayed in", counted(without_end.len(), "cluster"))),
         ]),
     ]);
     chains.row(row);

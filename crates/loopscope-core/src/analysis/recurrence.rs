@@ -2,7 +2,7 @@
 
 use loopscope_analysis::dynamics::{RecurrenceMatrix, RecurrenceMeasures, recurrence_measures};
 
-use super::estimate::{bootstrap_cell, few_runs, mean_cell, remark};
+use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark};
 use super::group::{columns, of_runs, of_strands, run_columns};
 use super::material::{Material, note_gaps};
 use super::report::{Analysis, Cell, ResultTable};
@@ -100,8 +100,8 @@ fn cells(measures: &[Option<RecurrenceMeasures>], options: &Options) -> Vec<Cell
         mean(&|m| m.trapping_time),
         remark([
             few_runs(measures.len()),
-            (too_short > 0).then(|| format!("{too_short} runs of fewer than 2 steps left out")),
-            (without > 0).then(|| format!("{without} runs without recurrences: no DET, LAM")),
+            (too_short > 0).then(|| format!("{} of fewer than 2 steps left out", counted(too_short, "run"))),
+            (without > 0).then(|| format!("{} without recurrences: no DET, LAM", counted(without, "run"))),
         ]),
     ]
 }

@@ -2,7 +2,7 @@
 
 use loopscope_analysis::dynamics::{Regime, RegimeOptions, RegimeReport, regime};
 
-use super::estimate::{bootstrap_cell, few_runs, mean_cell, remark, share_cell};
+use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark, share_cell};
 use super::group::{columns, of_strands};
 use super::material::{Material, note_continuation, note_gaps};
 use super::report::{Analysis, Cell, ResultTable};
@@ -57,7 +57,7 @@ pub(super) fn regimes(material: &Material<'_>, options: &Options) -> Result<Anal
                 mean_cell(&reports.iter().map(|r| r.map(|r| r.dispersion)).collect::<Vec<_>>(), bootstrap),
                 remark([
                     few_runs(members.len()),
-                    (too_short > 0).then(|| format!("{too_short} runs too short: a regime wants 7 turns")),
+                    (too_short > 0).then(|| format!("{} too short: a regime wants 7 turns", counted(too_short, "run"))),
                 ]),
             ]);
             table.row(row);

@@ -10,7 +10,7 @@ use ripsaw::{Bar, DiagramMetric, DistanceOptions, GroundNorm, InfiniteBars, Metr
 
 use super::cycles::repeated_share;
 use super::divergence::mean_over_pairs;
-use super::estimate::{bootstrap_cell, few_runs, mean_cell, remark};
+use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark};
 use super::group::{columns, group_of_run, of_strands};
 use super::material::{Material, Strand, note_gaps};
 use super::report::{Analysis, Cell, Estimate, ResultTable};
@@ -218,13 +218,16 @@ fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> 
     Ok(table)
 }
 
+/// Returns the distances among diagrams in one dimension, as a square matrix in rows.
+type MatrixOf<'a> = dyn Fn(&[&Held], usize) -> Result<Vec<f64>, AnalysisError> + 'a;
+
 /// Adds a row for each pair of embedders: the same run seen by both.
 fn embedder_rows(
     material: &Material<'_>,
     held: &[Held],
     options: &Options,
     table: &mut ResultTable,
-    matrix_of: &dyn Fn(&[&Held], usize) -> Result<Vec<f64>, AnalysisError>,
+    matrix_of: &MatrixOf<'_>,
 ) -> Result<(), AnalysisError> {
     let embedders: Vec<ModelName> = material.embedders();
     let by_run = |embedder: usize| -> BTreeMap<usize, &Held> {
@@ -277,7 +280,7 @@ fn periodicity_table(material: &Material<'_>, options: &Options) -> Result<(Resu
                 mean_cell(&scores, &options.bootstrap),
                 remark([
                     few_runs(members.len()),
-                    (too_short > 0).then(|| format!("{too_short} runs have fewer than 4 windows")),
+                    (too_short > 0).then(|| format!("{} with fewer than 4 windows", counted(too_short, "run"))),
                 ]),
             ]);
             table.row(row);

@@ -57,7 +57,9 @@ fn print_table(table: &ResultTable) -> std::io::Result<()> {
     let mut printed = Table::new(&headings.iter().map(String::as_str).collect::<Vec<&str>>());
     let mut before: Option<&Vec<Cell>> = None;
     for row in &table.rows {
-        let mut cells: Vec<String> = kept.iter().map(|&column| text_of(&row[column], TEXT_MAX)).collect();
+        // Remarks are ours and short; texts of models are neither.
+        let length = |column: usize| if table.columns[column].key == "remark" { usize::MAX } else { TEXT_MAX };
+        let mut cells: Vec<String> = kept.iter().map(|&column| text_of(&row[column], length(column))).collect();
         // What stands in the row above already, from the left, is not said again.
         for (place, &column) in kept.iter().enumerate() {
             let is_same = before.is_some_and(|before| before[column] == row[column]);
@@ -84,8 +86,7 @@ fn is_blank(cell: &Cell) -> bool {
 fn text_of(cell: &Cell, length: usize) -> String {
     match cell {
         Cell::Text(text) if text.is_empty() => String::new(),
-        // Remarks are ours and never long enough to hide something; texts of models are.
-        Cell::Text(text) => one_line(text, length.max(if text.contains(": ") { 90 } else { length })),
+        Cell::Text(text) => one_line(text, length),
         Cell::Count(number) => count(*number),
         Cell::Number(value) => number(*value),
         Cell::Estimate(Estimate { value, interval }) => match (value, interval) {
