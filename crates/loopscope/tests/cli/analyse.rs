@@ -179,7 +179,11 @@ fn arrays_have_the_reference_breaks() {
 
 /// An npy file of int64 labels.
 fn labels(place: &Place, name: &str, shape: &str, labels: &[i64]) -> String {
-    let mut header = format!("{{'descr': '<i8', 'fortran_order': False, 'shape': {shape}, }}");
+    npy(place, name, "<i8", shape, &labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>())
+}
+
+fn npy(place: &Place, name: &str, descr: &str, shape: &str, values: &[u8]) -> String {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     while (10 + header.len() + 1) % 64 != 0 {
         header.push(' ');
     }
@@ -187,9 +191,26 @@ fn labels(place: &Place, name: &str, shape: &str, labels: &[i64]) -> String {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.bytes());
-    bytes.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
+    bytes.extend(values);
     std::fs::write(place.path(name), bytes).unwrap();
     name.to_owned()
+}
+
+#[test]
+fn vectors_that_are_none_are_refused_by_name() {
+    let place = Place::new();
+    let vectors = |name: &str, shape: &str, values: &[f32]| {
+        npy(&place, name, "<f4", shape, &values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+    };
+    for (name, values) in [("nan.npy", [1.0, 2.0, f32::NAN, 4.0]), ("zero.npy", [1.0, 2.0, 0.0, 0.0])] {
+        let file = vectors(name, "(2, 2)", &values);
+        let complaint = place.complaint(&["array", "changepoints", &file]);
+        assert!(complaint.starts_with("exit 1") && complaint.contains("row 1 of the vectors"), "{complaint}");
+    }
+    let flat = vectors("flat.npy", "(2,)", &[1.0, 2.0]);
+    assert!(place.complaint(&["array", "changepoints", &flat]).starts_with("exit 2"));
+    let empty = vectors("empty.npy", "(0, 3)", &[]);
+    assert_eq!(place.json(&["array", "changepoints", &empty, "--json"])["breakpoints"], serde_json::json!([]));
 }
 
 #[test]
