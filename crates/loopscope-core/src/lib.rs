@@ -13,5 +13,7 @@ pub mod config;
 pub mod doctor;
 pub mod engine;
 pub mod experiment;
+pub mod export;
 pub mod plan;
 pub mod store;
+pub mod verify;

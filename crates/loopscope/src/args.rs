@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
-use crate::command::{AnalyseCommand, ArrayCommand};
+use crate::command::{AnalyseCommand, ArrayCommand, ExportCommand, MergeArgs, VerifyArgs};
 use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
@@ -103,6 +103,13 @@ pub(crate) enum Command {
     Array(ArrayCommand),
     /// Look for anything wrong or missing in a database, without changing it
     Doctor(DoctorArgs),
+    /// Do a sample of stored steps again, and compare what comes out with what is stored
+    Verify(VerifyArgs),
+    /// Take the experiments of other databases into this one
+    Merge(MergeArgs),
+    /// Write parts of the record into files of their own
+    #[command(subcommand)]
+    Export(ExportCommand),
     /// Copy the database, consistently, while others write
     Backup {
         /// The file to make; it must not exist

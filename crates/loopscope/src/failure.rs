@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use loopscope_core::clustering::ClusteringError;
 use loopscope_core::config::ConfigError;
 use loopscope_core::engine::EngineError;
-use loopscope_core::store::StoreError;
+use loopscope_core::store::{MergeError, StoreError};
 
 use crate::args::Global;
 use crate::report::{Talk, print_json_line};
@@ -110,8 +110,10 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 }
 
 fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
-    error.chain().find_map(|cause| match (cause.downcast_ref(), cause.downcast_ref()) {
-        (Some(EngineError::Store(error)), _) | (_, Some(ClusteringError::Store(error))) => Some(error),
+    error.chain().find_map(|cause| match (cause.downcast_ref(), cause.downcast_ref(), cause.downcast_ref()) {
+        (Some(EngineError::Store(error)), _, _)
+        | (_, Some(ClusteringError::Store(error)), _)
+        | (_, _, Some(MergeError::Store(error))) => Some(error),
         _ => cause.downcast_ref::<StoreError>(),
     })
 }
@@ -120,6 +122,10 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
 fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(usage) = error.chain().find_map(|cause| cause.downcast_ref::<UsageError>()) {
         return usage.hint.clone();
+    }
+    let merge = error.chain().find_map(|cause| cause.downcast_ref::<MergeError>());
+    if let Some(hint) = merge.and_then(|error| crate::command::merge::hint(error, global)) {
+        return Some(hint);
     }
     let resume = global.command("experiment resume latest");
     let runs = global.command("run list");

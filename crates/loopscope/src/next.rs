@@ -24,7 +24,7 @@ fn command_with(command: &str, database: &Path, found: &Path) -> String {
 }
 
 /// Returns a word that every shell reads as the text.
-fn shell_quoted(text: &str) -> String {
+pub(crate) fn shell_quoted(text: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "_./-+,:@%=".contains(letter);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();

@@ -57,9 +57,14 @@ impl Diagram {
 
     /// Sorts by birth, then death: an order that no numbering of the points can change.
     pub(crate) fn into_sorted(mut self) -> Vec<Bar> {
-        self.bars.sort_unstable_by(|a, b| a.birth.total_cmp(&b.birth).then(a.death.total_cmp(&b.death)));
+        sort(&mut self.bars);
         self.bars
     }
+}
+
+/// Sorts bars by birth, then death.
+pub(crate) fn sort(bars: &mut [Bar]) {
+    bars.sort_unstable_by(|a, b| a.birth.total_cmp(&b.birth).then(a.death.total_cmp(&b.death)));
 }
 
 #[cfg(test)]

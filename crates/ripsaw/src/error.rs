@@ -78,6 +78,26 @@ pub enum Error {
         /// What stood there.
         got: f32,
     },
+    /// An entry names a point that is not there.
+    PointOutOfRange {
+        /// The entry, counted from 0.
+        entry: usize,
+        /// The point it names.
+        point: usize,
+        /// Points announced.
+        point_count: usize,
+    },
+    /// Two entries give two distances for one pair.
+    ConflictingDistances {
+        /// The first point.
+        i: usize,
+        /// The second point.
+        j: usize,
+        /// The smaller of the distances.
+        first: f32,
+        /// The larger.
+        second: f32,
+    },
     /// A square matrix gives two distances for one pair.
     Asymmetric {
         /// The row, the smaller of the two.
@@ -162,6 +182,12 @@ impl fmt::Display for Error {
             }
             Self::NonZeroDiagonal { i, got } => {
                 write!(f, "the distance of point {i} to itself must be 0, got {got}")
+            }
+            Self::PointOutOfRange { entry, point, point_count } => {
+                write!(f, "entry {entry} must name points below {point_count}, got point {point}")
+            }
+            Self::ConflictingDistances { i, j, first, second } => {
+                write!(f, "points {i} and {j} must have one distance, got {first} and {second}")
             }
             Self::Asymmetric { i, j, above, below } => {
                 write!(f, "row {i}, column {j} must equal row {j}, column {i}, got {above} and {below}")

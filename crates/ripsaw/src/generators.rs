@@ -80,7 +80,7 @@ impl GeneratorOptions {
         self
     }
 
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         match self.length_min {
             got if got.is_nan() || got < 0.0 => Err(Error::LengthMin { got }),
             _ => Ok(()),
@@ -142,7 +142,7 @@ pub fn generators_of_points(
     options.check()?;
     generator_options.check()?;
     let chosen = points.distinct();
-    let mut ledger = Ledger::new(options.memory_bytes_max);
+    let ledger = Ledger::new(options.memory_bytes_max);
     let binomials = binomials(chosen.len(), options)?;
     ledger.take(condensed_bytes(chosen.len()).saturating_add(layout_bytes(chosen.len(), options)))?;
     let mut progress = Progress::new(options.thread_count, None);
@@ -152,7 +152,7 @@ pub fn generators_of_points(
     let originals: Vec<usize> = kept.iter().map(|&kept| chosen[kept]).collect();
     let graph = Graph::new(&distances, &kept, options.threshold)?;
     drop(distances);
-    generators(graph, &originals, binomials, options, generator_options, &mut ledger)
+    generators(graph, &originals, binomials, options, generator_options, &ledger)
 }
 
 /// Finds which points make the longest finite bars of given distances.
@@ -183,11 +183,11 @@ pub fn generators_of_distances(
     options.check()?;
     generator_options.check()?;
     let chosen = distinct_points(distances);
-    let mut ledger = Ledger::new(options.memory_bytes_max);
+    let ledger = Ledger::new(options.memory_bytes_max);
     let binomials = binomials(chosen.len(), options)?;
     ledger.take(layout_bytes(chosen.len(), options))?;
     let graph = Graph::new(distances, &chosen, options.threshold)?;
-    generators(graph, &chosen, binomials, options, generator_options, &mut ledger)
+    generators(graph, &chosen, binomials, options, generator_options, &ledger)
 }
 
 /// Tabulates the binomials of all simplices looked at, whose dimension is one above the largest asked for.
@@ -200,13 +200,13 @@ fn binomials(point_count: usize, options: &Options) -> Result<Binomials, Error> 
 ///
 /// Edges that are collapsed leave a complex which at every length is a deformation retract of the whole one, by the same
 /// lengths for those that stay. A cycle of the smaller complex is one of the larger, and a boundary in both or in neither.
-fn generators(
+pub(crate) fn generators(
     mut graph: Graph,
     originals: &[usize],
     binomials: Binomials,
     options: &Options,
     generator_options: &GeneratorOptions,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
 ) -> Result<Vec<Generator>, Error> {
     let mut progress = Progress::new(options.thread_count, None);
     let mut edges = graph.edges()?;
@@ -222,6 +222,18 @@ fn generators(
         generators.extend(found.into_iter().map(|one| in_points(one, dimension, originals)));
     }
     Ok(generators)
+}
+
+/// Keeps the longest of each dimension, as if those of several complexes came from one.
+pub(crate) fn keep_longest(mut generators: Vec<Generator>, count_max: usize) -> Vec<Generator> {
+    // Stable: in one complex equal lengths keep the order of the filtration.
+    generators.sort_by(|a, b| a.dimension.cmp(&b.dimension).then(b.bar.length().total_cmp(&a.bar.length())));
+    let mut taken = (0, 0);
+    generators.retain(|generator| {
+        taken = if generator.dimension == taken.0 { (taken.0, taken.1 + 1) } else { (generator.dimension, 1) };
+        taken.1 <= count_max
+    });
+    generators
 }
 
 /// Turns vertices of the complex into points.

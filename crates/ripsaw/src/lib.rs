@@ -43,6 +43,7 @@ mod options;
 mod parallel;
 mod persistence;
 mod reduce;
+mod sparse;
 mod summary;
 
 pub use between::{
@@ -50,7 +51,7 @@ pub use between::{
     diagram_distance_matrix, legacy_sorted_l1, wasserstein,
 };
 pub use diagram::Bar;
-pub use distance::{CondensedDistances, Metric, PointCloud};
+pub use distance::{CondensedDistances, Metric, PointCloud, SparseDistances};
 pub use error::Error;
 pub use generators::{Generator, GeneratorOptions, generators_of_distances, generators_of_points};
 pub use memory::memory_bytes_estimate;
@@ -59,6 +60,9 @@ pub use parallel::Stage;
 pub use persistence::{
     Persistence, persistence_of_distances, persistence_of_distances_watched, persistence_of_points,
     persistence_of_points_watched,
+};
+pub use sparse::{
+    generators_of_sparse_distances, persistence_of_sparse_distances, persistence_of_sparse_distances_watched,
 };
 pub use summary::{
     BarCounts, BettiCurve, DiagramError, ImageOptions, ImageWeight, bar_counts, betti_curve, betti_numbers,

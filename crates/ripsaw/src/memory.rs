@@ -5,6 +5,7 @@
 //! columns, pivots, distances; a few rows of numbers for each dimension are not.
 
 use std::collections::TryReserveError;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::Error;
 use crate::filtration::{Edge, Graph};
@@ -70,21 +71,21 @@ pub(crate) fn with_room<T>(count: usize) -> Result<Vec<T>, Error> {
     Ok(vector)
 }
 
-/// Counts the bytes held against the limit.
+/// Counts the bytes held against the limit, for all threads of a computation together.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    held: u64,
+    held: AtomicU64,
     limit: u64,
 }
 
 impl Ledger {
     /// Begins with nothing held; no limit is the largest number.
     pub(crate) fn new(limit: Option<u64>) -> Self {
-        Self { held: 0, limit: limit.unwrap_or(u64::MAX) }
+        Self { held: AtomicU64::new(0), limit: limit.unwrap_or(u64::MAX) }
     }
 
     pub(crate) fn held(&self) -> u64 {
-        self.held
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Notes bytes about to be taken.
@@ -92,18 +93,18 @@ impl Ledger {
     /// # Errors
     ///
     /// [`Error::MemoryLimit`] when that would pass the limit; nothing is noted then.
-    pub(crate) fn take(&mut self, bytes: u64) -> Result<(), Error> {
-        let needed = self.held.saturating_add(bytes);
-        if needed > self.limit {
-            return Err(Error::MemoryLimit { needed, limit: self.limit });
-        }
-        self.held = needed;
-        Ok(())
+    pub(crate) fn take(&self, bytes: u64) -> Result<(), Error> {
+        let within = |held: u64| Some(held.saturating_add(bytes)).filter(|&needed| needed <= self.limit);
+        let noted = self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within);
+        let refused = |held: u64| Error::MemoryLimit { needed: held.saturating_add(bytes), limit: self.limit };
+        noted.map(|_| ()).map_err(refused)
     }
 
     /// Notes bytes that were given back.
-    pub(crate) fn give_back(&mut self, bytes: u64) {
-        self.held = self.held.saturating_sub(bytes);
+    pub(crate) fn give_back(&self, bytes: u64) {
+        // The closure always gives a number, so the update cannot fail.
+        let less = |held: u64| Some(held.saturating_sub(bytes));
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).unwrap_or(0);
     }
 
     /// Makes room for `additional` items in a vector, at least doubling it when it is full.
@@ -112,7 +113,7 @@ impl Ledger {
     ///
     /// [`Error::MemoryLimit`], or [`Error::OutOfMemory`] when the allocator refuses.
     #[inline]
-    pub(crate) fn reserve<T>(&mut self, vector: &mut Vec<T>, additional: usize) -> Result<(), Error> {
+    pub(crate) fn reserve<T>(&self, vector: &mut Vec<T>, additional: usize) -> Result<(), Error> {
         if vector.capacity() - vector.len() >= additional {
             return Ok(());
         }
@@ -125,7 +126,7 @@ impl Ledger {
     /// While the container moves, its old and its new room are both held.
     #[cold]
     pub(crate) fn grow(
-        &mut self,
+        &self,
         len: usize,
         capacity: usize,
         additional: usize,
@@ -134,7 +135,7 @@ impl Ledger {
     ) -> Result<(), Error> {
         let larger = capacity.saturating_mul(2).max(len.saturating_add(additional));
         self.take((larger as u64).saturating_mul(item_bytes as u64))?;
-        let needed = self.held;
+        let needed = self.held();
         try_reserve(larger - len).map_err(|_| Error::OutOfMemory { needed })?;
         self.give_back(capacity as u64 * item_bytes as u64);
         Ok(())
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_vector_grows_until_the_limit() {
-        let mut ledger = Ledger::new(Some(100));
+        let ledger = Ledger::new(Some(100));
         let mut vector: Vec<u64> = Vec::new();
         ledger.reserve(&mut vector, 3).unwrap();
         assert_eq!((vector.capacity(), ledger.held()), (3, 24));

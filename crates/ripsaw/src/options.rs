@@ -119,10 +119,19 @@ pub struct Shortcuts {
     pub merge_duplicates: bool,
     /// Packs simplices into 64 bits where they fit, instead of 128.
     pub narrow_keys: bool,
+    /// Keeps a column of dimension 1 as the edges whose coboundary it is, instead of as its triangles.
+    pub cochains: bool,
 }
 
 impl Default for Shortcuts {
     fn default() -> Self {
-        Self { clearing: true, emergent: true, apparent: true, merge_duplicates: true, narrow_keys: true }
+        Self {
+            clearing: true,
+            emergent: true,
+            apparent: true,
+            merge_duplicates: true,
+            narrow_keys: true,
+            cochains: true,
+        }
     }
 }

@@ -170,14 +170,14 @@ fn of_points(
     options.check()?;
     let chosen = if shortcuts.merge_duplicates { points.distinct() } else { (0..points.count()).collect() };
     let binomials = binomials(chosen.len(), options)?;
-    let mut ledger = Ledger::new(options.memory_bytes_max);
+    let ledger = Ledger::new(options.memory_bytes_max);
     ledger.take(condensed_bytes(chosen.len()).saturating_add(layout_bytes(chosen.len(), options)))?;
     let distances = CondensedDistances::from_chosen_points(points, metric, &chosen, &mut progress)?;
     // A metric of directions finds duplicates that the coordinates do not show.
     let chosen = distinct(&distances, shortcuts);
     let graph = Graph::new(&distances, &chosen, options.threshold)?;
     drop(distances);
-    let persistence = compute(graph, binomials, options, shortcuts, &mut ledger, progress)?;
+    let persistence = compute(graph, binomials, options, shortcuts, &ledger, progress)?;
     Ok(Persistence { point_count: points.count(), ..persistence })
 }
 
@@ -190,10 +190,10 @@ fn of_distances(
     options.check()?;
     let chosen = distinct(distances, shortcuts);
     let binomials = binomials(chosen.len(), options)?;
-    let mut ledger = Ledger::new(options.memory_bytes_max);
+    let ledger = Ledger::new(options.memory_bytes_max);
     ledger.take(layout_bytes(chosen.len(), options))?;
     let graph = Graph::new(distances, &chosen, options.threshold)?;
-    let persistence = compute(graph, binomials, options, shortcuts, &mut ledger, progress)?;
+    let persistence = compute(graph, binomials, options, shortcuts, &ledger, progress)?;
     Ok(Persistence { point_count: distances.point_count(), ..persistence })
 }
 
@@ -203,18 +203,18 @@ fn distinct(distances: &CondensedDistances, shortcuts: Shortcuts) -> Vec<usize> 
 }
 
 /// Tabulates the binomials of all simplices looked at, whose dimension is one above the largest asked for.
-fn binomials(point_count: usize, options: &Options) -> Result<Binomials, Error> {
+pub(crate) fn binomials(point_count: usize, options: &Options) -> Result<Binomials, Error> {
     condensed_length(point_count)?;
     Binomials::new(point_count, options.max_dimension + 2)
 }
 
 /// Does all that follows the distances; the points given are taken to be distinct.
-fn compute(
+pub(crate) fn compute(
     mut graph: Graph,
     binomials: Binomials,
     options: &Options,
     shortcuts: Shortcuts,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     mut progress: Progress<'_>,
 ) -> Result<Persistence, Error> {
     let (point_count, threshold) = (graph.point_count, graph.threshold());

@@ -7,6 +7,7 @@
 //! Threads: one scheduler (the caller's), one writer that owns the store, and for each [`Lane`](crate::backend::Lane)
 //! the threads that own its models. They talk in messages; the only shared state is the queue of jobs.
 
+mod again;
 mod delayed;
 mod event;
 mod job;
@@ -23,6 +24,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
+pub(crate) use again::{Again, Gave, Step, diagram_again};
 pub use event::{Event, Progress, StageProgress};
 pub use retry::RetryPolicy;
 pub use setup::create_experiment;

@@ -9,18 +9,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use super::Engine;
 use super::job::{Fault, Finished, Input, Job, Message, ModelEntry, Product, Task};
 use super::queue::Queue;
 use super::residency::Residency;
+use super::{Engine, EngineOptions};
 use crate::backend::{LoadedModel, ModelError, Request};
 use crate::causes::with_causes;
 use crate::codec::{Bar, Diagram, Scalar, encode_image};
 use crate::experiment::{
-    Embedding, EmbeddingId, Hash, Invocation, InvocationId, Output, OutputType, PersistenceDiagram,
+    Embedding, EmbeddingId, Hash, Invocation, InvocationId, ModelName, Output, OutputType, PersistenceDiagram,
     PersistenceDiagramId, Picture, Timestamp, Vector,
 };
-use crate::store::{OpenOptions, Store, StoredOutput};
+use crate::store::{OpenOptions, Store, StoredOutput, StoredVector};
 
 /// What every thread of the engine may look at.
 pub(super) struct Context<'a> {
@@ -32,7 +32,7 @@ pub(super) struct Context<'a> {
 }
 
 /// What a model gave, before it is an object.
-enum Raw {
+pub(super) enum Raw {
     Text(String),
     Picture(Picture),
     Vector(Vec<f32>),
@@ -268,17 +268,7 @@ impl Worker<'_> {
         let name = self.context.models[job.model].info.name.clone();
         let vectors =
             self.reader()?.trajectory(job.run_id, &name).map_err(|error| Fault::permanent(with_causes(&error)))?;
-        let dimension = vectors.first().map_or(0, |stored| stored.vector.dimension());
-        if let Some(odd) = vectors.iter().find(|stored| stored.vector.dimension() != dimension) {
-            let message = format!(
-                "{name} has a vector of {} numbers at number {}, expected {dimension}",
-                odd.vector.dimension(),
-                odd.sequence_number
-            );
-            return Err(Fault::permanent(message));
-        }
-        let numbers: Vec<f32> = vectors.iter().flat_map(|stored| stored.vector.numbers()).copied().collect();
-        let diagram = diagram_of(&numbers, vectors.len(), dimension, engine)?;
+        let diagram = diagram_of_trajectory(&name, &vectors, engine.options)?;
         let Span { completed_at, .. } = self.span_from(started_at);
         let id = PersistenceDiagramId::new(completed_at, engine.entropy).map_err(no_randomness)?;
         Ok(Product::Diagram(Box::new(PersistenceDiagram {
@@ -292,13 +282,32 @@ impl Worker<'_> {
     }
 }
 
-fn diagram_of(numbers: &[f32], count: usize, dimension: usize, engine: &Engine<'_>) -> Result<Diagram, Fault> {
+/// Computes the diagram of a trajectory, with the parameters that the options give.
+pub(super) fn diagram_of_trajectory(
+    name: &ModelName,
+    vectors: &[StoredVector],
+    options: &EngineOptions,
+) -> Result<Diagram, Fault> {
+    let dimension = vectors.first().map_or(0, |stored| stored.vector.dimension());
+    if let Some(odd) = vectors.iter().find(|stored| stored.vector.dimension() != dimension) {
+        let message = format!(
+            "{name} has a vector of {} numbers at number {}, expected {dimension}",
+            odd.vector.dimension(),
+            odd.sequence_number
+        );
+        return Err(Fault::permanent(message));
+    }
+    let numbers: Vec<f32> = vectors.iter().flat_map(|stored| stored.vector.numbers()).copied().collect();
+    diagram_of(&numbers, vectors.len(), dimension, options)
+}
+
+fn diagram_of(numbers: &[f32], count: usize, dimension: usize, settings: &EngineOptions) -> Result<Diagram, Fault> {
     let failed = |error: ripsaw::Error| Fault::permanent(with_causes(&error));
-    let max_dimension = engine.options.diagram_dimension_max;
+    let max_dimension = settings.diagram_dimension_max;
     let points = ripsaw::PointCloud::new(numbers, count, dimension).map_err(failed)?;
     let options = ripsaw::Options::default()
         .with_max_dimension(max_dimension)
-        .with_memory_bytes_max(engine.options.diagram_memory_bytes_max);
+        .with_memory_bytes_max(settings.diagram_memory_bytes_max);
     let persistence = ripsaw::persistence_of_points(&points, ripsaw::Metric::Euclidean, &options).map_err(failed)?;
     let entropy = persistence
         .diagrams
@@ -311,7 +320,7 @@ fn diagram_of(numbers: &[f32], count: usize, dimension: usize, engine: &Engine<'
         ("metric", Scalar::Text("euclidean".to_owned())),
         ("max_dim", Scalar::Integer(max_dimension as i64)),
         ("threshold", Scalar::Float(persistence.threshold)),
-        ("program_version", Scalar::Text(engine.options.program_version.clone())),
+        ("program_version", Scalar::Text(settings.program_version.clone())),
     ];
     Ok(Diagram {
         dgms: persistence.diagrams.iter().map(|bars| bars.iter().map(bar).collect()).collect(),
@@ -322,7 +331,7 @@ fn diagram_of(numbers: &[f32], count: usize, dimension: usize, engine: &Engine<'
 }
 
 /// Calls a loaded model with inputs of its kind, as checked before.
-fn call_loaded(model: &mut LoadedModel, ready: &[(Job, Input)]) -> Vec<Result<Raw, ModelError>> {
+pub(super) fn call_loaded(model: &mut LoadedModel, ready: &[(Job, Input)]) -> Vec<Result<Raw, ModelError>> {
     match model {
         LoadedModel::TextToImage(model) => {
             let batch: Vec<_> = ready
@@ -377,7 +386,7 @@ fn no_randomness(error: std::io::Error) -> Fault {
     Fault::permanent(format!("the system gave no randomness for an id: {error}"))
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

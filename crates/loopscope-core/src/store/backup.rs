@@ -77,14 +77,14 @@ pub(super) fn before_migration(
 
 /// Gives the whole copy its name. A link, because it refuses a file that appeared meanwhile, which is not ours to
 /// replace; a rename where the file system has no links, as on many USB disks.
-fn name_whole(partial: &Path, target: &Path) -> std::io::Result<()> {
+pub(super) fn name_whole(partial: &Path, target: &Path) -> std::io::Result<()> {
     match std::fs::hard_link(partial, target) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => std::fs::rename(partial, target),
         outcome => outcome,
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -7,6 +7,7 @@
 //! A write that fails stops the experiment, because the store is the result. A read never writes: readers open the
 //! file read-only.
 
+mod again;
 mod backup;
 mod delete;
 mod error;
@@ -15,6 +16,7 @@ mod find;
 mod inspect;
 mod label;
 mod lock;
+mod merge;
 mod migrate;
 mod open;
 mod place;
@@ -22,12 +24,18 @@ mod progress;
 mod read;
 mod write;
 
+pub(crate) use again::{CallRow, StoredCall, StoredDiagram};
 pub use backup::BackupReport;
 pub use delete::Deleted;
 pub use error::StoreError;
 pub use extend::{Extended, Extension};
 pub use label::StoredLabel;
 pub use lock::ExperimentLock;
+pub use merge::{
+    Conflict, LeftOut, MergeError, Merged, MergedClusterings, MergedExperiment, MergedSource, Tallies, Tally,
+    merge_stores,
+};
+pub(crate) use merge::{NewStore, merge_source};
 pub use migrate::{MIGRATIONS, Migration, MigrationError, migrate_with, schema_of};
 pub use open::{OpenOptions, Store, sqlite_version};
 pub use place::{FREE_BYTES_MIN, free_bytes};

@@ -112,6 +112,11 @@ impl Store {
         Self::open_write(path, options)
     }
 
+    /// Gives up the store for its connection, to be closed with an answer.
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// Returns the path that was opened.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -8,12 +8,18 @@ mod config;
 mod demo;
 mod doctor;
 mod experiment;
+mod export;
+pub(crate) mod merge;
 mod model;
 mod run;
+mod verify;
 mod work;
 
 pub(crate) use analyse::AnalyseCommand;
 pub(crate) use array::ArrayCommand;
+pub(crate) use export::ExportCommand;
+pub(crate) use merge::MergeArgs;
+pub(crate) use verify::VerifyArgs;
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -49,6 +55,9 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         Command::Array(command) => array::execute(&command, global),
         Command::Analyse(command) => analyse::execute(&command, global, talk),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global),
+        Command::Verify(arguments) => verify::execute(&arguments, global, talk),
+        Command::Merge(arguments) => merge::merge(&arguments, global),
+        Command::Export(command) => export::execute(&command, global, talk),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
         Command::Completions { shell } => completions(shell),

@@ -135,6 +135,22 @@ impl CondensedDistances {
         Ok(Self { values, point_count: chosen.len() })
     }
 
+    /// Takes the distances of some pairs `i < j`, each once and checked; all others are infinite.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn with_absent(
+        point_count: usize,
+        entries: impl Iterator<Item = (usize, usize, f32)>,
+    ) -> Result<Self, Error> {
+        let length = condensed_length(point_count)?;
+        let mut values = with_room(length)?;
+        values.resize(length, f32::INFINITY);
+        entries.for_each(|(i, j, distance)| values[position(i, j, point_count)] = distance);
+        Ok(Self { values, point_count })
+    }
+
     /// Returns the number of points.
     #[must_use]
     pub fn point_count(&self) -> usize {
@@ -228,7 +244,7 @@ fn position(i: usize, j: usize, point_count: usize) -> usize {
 }
 
 /// Returns the distance with a negative zero made positive.
-fn checked(i: usize, j: usize, value: f32) -> Result<f32, Error> {
+pub(super) fn checked(i: usize, j: usize, value: f32) -> Result<f32, Error> {
     if !value.is_finite() {
         return Err(Error::DistanceNotFinite { i, j, got: value });
     }

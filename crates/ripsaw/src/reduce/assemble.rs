@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::filtration::{Complex, Key, Packing, flip};
@@ -24,10 +23,9 @@ pub(crate) fn assemble_columns<K: Key>(
     dimension: usize,
     pivots_below: &Pivots<K>,
     shortcuts: Shortcuts,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<K>, Error> {
-    let shared = Mutex::new(&mut *ledger);
     let start = || Assembly {
         complex,
         rest_count: dimension - 1,
@@ -41,7 +39,7 @@ pub(crate) fn assemble_columns<K: Key>(
         common: vec![vec![0; complex.words_per_row()]; dimension],
         rest: Vec::new(),
         columns: Vec::new(),
-        ledger: &shared,
+        ledger,
     };
     let chunks = (0..complex.edges().len().div_ceil(CHUNK)).map(|chunk| {
         let after = complex.edges().len() - chunk * CHUNK;
@@ -68,7 +66,7 @@ pub(crate) fn kills_a_class<K: Key>(
     (shortcuts.apparent && apparent.facet_of(simplex, rest_count).is_some()) || pivots_below.contains(simplex)
 }
 
-struct Assembly<'a, 'b, K> {
+struct Assembly<'a, K> {
     complex: &'a Complex,
     rest_count: usize,
     packing: Packing<'a>,
@@ -86,10 +84,10 @@ struct Assembly<'a, 'b, K> {
     /// The first vertices of the rest, in falling order.
     rest: Vec<usize>,
     columns: Vec<K>,
-    ledger: &'a Mutex<&'b mut Ledger>,
+    ledger: &'a Ledger,
 }
 
-impl<K: Key> Assembly<'_, '_, K> {
+impl<K: Key> Assembly<'_, K> {
     /// Returns the columns of the simplices that enter with these edges, which are older than all before.
     fn columns_of_edges(&mut self, ranks: Range<usize>) -> Result<Vec<K>, Error> {
         for rank in ranks.rev() {
@@ -199,10 +197,7 @@ impl<K: Key> Assembly<'_, '_, K> {
         if shortcuts.clearing && kills_a_class(simplex, self.rest_count, pivots, shortcuts, &mut self.apparent) {
             return Ok(());
         }
-        if self.columns.len() == self.columns.capacity() {
-            let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-            ledger.reserve(&mut self.columns, 1)?;
-        }
+        self.ledger.reserve(&mut self.columns, 1)?;
         self.columns.push(simplex);
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::reduce::pivots::Pivots;
 /// Returns the bars of dimension 0, and the edges that join components: the pivots of dimension 0.
 ///
 /// Every component is born at 0. Takes close to linear time.
-pub(crate) fn merge_components<K: Key>(complex: &Complex, ledger: &mut Ledger) -> Result<(Vec<Bar>, Pivots<K>), Error> {
+pub(crate) fn merge_components<K: Key>(complex: &Complex, ledger: &Ledger) -> Result<(Vec<Bar>, Pivots<K>), Error> {
     let mut forest = Forest::new(complex.point_count());
     let mut diagram = Diagram::default();
     let mut pivots = Pivots::new();
@@ -76,7 +76,7 @@ mod tests {
         let graph = Graph::new(&distances, &[0, 1, 2, 3], Some(2.0)).unwrap();
         let edges = graph.edges().unwrap();
         let complex = Complex::new(graph, edges, Binomials::new(4, 2).unwrap()).unwrap();
-        let (bars, pivots) = merge_components::<u64>(&complex, &mut Ledger::new(None)).unwrap();
+        let (bars, pivots) = merge_components::<u64>(&complex, &Ledger::new(None)).unwrap();
         let expected = [(0.0, 1.0), (0.0, 2.0), (0.0, f64::INFINITY), (0.0, f64::INFINITY)];
         assert_eq!(bars, expected.map(Bar::from));
         assert_eq!([0, 1, 2].map(|rank| pivots.contains(rank)), [true, true, false]);

@@ -7,8 +7,11 @@
 
 mod apparent;
 mod assemble;
+mod claims;
+mod cochain;
 mod column;
 mod components;
+mod heap;
 mod pivots;
 mod reduction;
 mod representatives;
@@ -31,7 +34,7 @@ pub(crate) fn diagrams(
     complex: &Complex,
     options: &Options,
     shortcuts: Shortcuts,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<Bar>>, Error> {
     if shortcuts.narrow_keys && Packing::new(complex).is_narrow(options.max_dimension) {
@@ -45,7 +48,7 @@ fn diagrams_by<K: Key>(
     complex: &Complex,
     options: &Options,
     shortcuts: Shortcuts,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<Bar>>, Error> {
     let held = ledger.held();
@@ -55,8 +58,11 @@ fn diagrams_by<K: Key>(
         let columns = assemble_columns(complex, dimension, &pivots, shortcuts, ledger, progress)?;
         let (bars, next) = reduce(complex, dimension, &columns, &pivots, shortcuts, ledger, progress)?;
         diagrams.push(bars);
-        pivots = next;
-        // The columns of this dimension are gone; only its pivots stay.
+        // The columns of this dimension are gone; only its pivots stay, and those of the last are not needed.
+        drop(columns);
+        if dimension < options.max_dimension {
+            pivots = next.into_pivots(ledger)?;
+        }
         ledger.give_back(ledger.held() - held);
         ledger.take(pivots.bytes())?;
     }

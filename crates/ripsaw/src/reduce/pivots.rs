@@ -22,10 +22,17 @@ impl<K: Key> Pivots<K> {
         Self { keys: Vec::new(), columns: Vec::new(), len: 0 }
     }
 
+    /// Begins with room for so many pivots.
+    pub(crate) fn with_room(count: usize, ledger: &Ledger) -> Result<Self, Error> {
+        let mut pivots = Self::new();
+        pivots.grow((2 * count).next_power_of_two(), ledger)?;
+        Ok(pivots)
+    }
+
     /// Notes the pivot of a column.
-    pub(crate) fn insert(&mut self, pivot: K, column: u32, ledger: &mut Ledger) -> Result<(), Error> {
+    pub(crate) fn insert(&mut self, pivot: K, column: u32, ledger: &Ledger) -> Result<(), Error> {
         if 2 * (self.len + 1) > self.keys.len() {
-            self.grow(ledger)?;
+            self.grow(2 * self.keys.len(), ledger)?;
         }
         let slot = self.slot(pivot);
         debug_assert!(self.keys[slot] == K::NONE, "{pivot:?} is the pivot of two columns");
@@ -52,7 +59,7 @@ impl<K: Key> Pivots<K> {
     }
 
     /// Returns each simplex of `simplices`, by column, with the pivot it has, sorted.
-    pub(crate) fn pairs(&self, simplices: &[K], ledger: &mut Ledger) -> Result<Vec<(K, K)>, Error> {
+    pub(crate) fn pairs(&self, simplices: &[K], ledger: &Ledger) -> Result<Vec<(K, K)>, Error> {
         ledger.take((self.len * size_of::<(K, K)>()) as u64)?;
         let mut pairs = with_room(self.len)?;
         let taken = self.keys.iter().zip(&self.columns).filter(|&(&pivot, _)| pivot != K::NONE);
@@ -77,8 +84,8 @@ impl<K: Key> Pivots<K> {
     }
 
     #[cold]
-    fn grow(&mut self, ledger: &mut Ledger) -> Result<(), Error> {
-        let larger = (2 * self.keys.len()).max(16);
+    fn grow(&mut self, slot_count: usize, ledger: &Ledger) -> Result<(), Error> {
+        let larger = slot_count.max(16);
         let before = self.bytes();
         ledger.take((larger * Self::BYTES_PER_SLOT) as u64)?;
         let (mut keys, mut columns) = (with_room(larger)?, with_room(larger)?);
@@ -101,10 +108,10 @@ mod tests {
 
     #[test]
     fn every_pivot_keeps_its_column() {
-        let (mut pivots, mut ledger) = (Pivots::<u64>::new(), Ledger::new(None));
+        let (mut pivots, ledger) = (Pivots::<u64>::new(), Ledger::new(None));
         assert_eq!(pivots.column_of(0), None);
         for column in 0..1000u32 {
-            pivots.insert(u64::from(column) << 40, column, &mut ledger).unwrap();
+            pivots.insert(u64::from(column) << 40, column, &ledger).unwrap();
         }
         assert!((0..1000).all(|column| pivots.column_of(u64::from(column) << 40) == Some(column)));
         assert!(!pivots.contains(1));

@@ -41,7 +41,7 @@ pub(crate) fn representatives(
     complex: &Complex,
     options: &Options,
     wanted: Wanted,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<Representative>>, Error> {
     if Packing::new(complex).is_narrow(options.max_dimension) {
@@ -55,7 +55,7 @@ fn representatives_by<K: Key>(
     complex: &Complex,
     options: &Options,
     wanted: Wanted,
-    ledger: &mut Ledger,
+    ledger: &Ledger,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<Vec<Representative>>, Error> {
     let mut found = vec![components(complex, wanted, ledger)?];
@@ -65,6 +65,7 @@ fn representatives_by<K: Key>(
         let before = ledger.held();
         let columns = assemble_columns(complex, dimension, &pivots, shortcuts, ledger, progress)?;
         let (_, next) = reduce(complex, dimension, &columns, &pivots, shortcuts, ledger, progress)?;
+        let next = next.into_pivots(ledger)?;
         let mut homology = Homology::new(complex, dimension, next.pairs(&columns, ledger)?, ledger)?;
         drop(columns);
         let (cycles, bytes) = homology.represent(wanted)?;
@@ -81,7 +82,7 @@ fn representatives_by<K: Key>(
 /// Returns the wanted bars of dimension 0: each ends with the edge that joins two components.
 ///
 /// The component whose first vertex is larger ends, as if vertices came in their order; its cycle is both first vertices.
-fn components(complex: &Complex, wanted: Wanted, ledger: &mut Ledger) -> Result<Vec<Representative>, Error> {
+fn components(complex: &Complex, wanted: Wanted, ledger: &Ledger) -> Result<Vec<Representative>, Error> {
     // The first vertex of a component is the root of its tree.
     let mut parents: Vec<usize> = (0..complex.point_count()).collect();
     let mut root = move |mut vertex: usize, under: Option<usize>| {
@@ -138,11 +139,11 @@ struct Homology<'a, K> {
     /// For each pair where its reduced column stands, once it is there; nothing stands at an empty range.
     spans: Vec<Range<usize>>,
     entries: Vec<K>,
-    ledger: &'a mut Ledger,
+    ledger: &'a Ledger,
 }
 
 impl<'a, K: Key> Homology<'a, K> {
-    fn new(complex: &'a Complex, dimension: usize, pairs: Vec<(K, K)>, ledger: &'a mut Ledger) -> Result<Self, Error> {
+    fn new(complex: &'a Complex, dimension: usize, pairs: Vec<(K, K)>, ledger: &'a Ledger) -> Result<Self, Error> {
         let mut places = Pivots::new();
         for (place, &(birth, _)) in pairs.iter().enumerate() {
             places.insert(birth, place as u32, ledger)?;
@@ -375,7 +376,7 @@ impl<K: Key> Column<K> {
         Self { heap: BinaryHeap::new() }
     }
 
-    fn reserve(&mut self, additional: usize, ledger: &mut Ledger) -> Result<(), Error> {
+    fn reserve(&mut self, additional: usize, ledger: &Ledger) -> Result<(), Error> {
         let (len, capacity) = (self.heap.len(), self.heap.capacity());
         if capacity - len >= additional {
             return Ok(());

@@ -12,6 +12,7 @@ mod properties;
 mod reference;
 mod shapes;
 mod shortcuts;
+mod sparse;
 mod summaries;
 mod threads;
 

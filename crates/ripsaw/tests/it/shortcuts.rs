@@ -11,12 +11,13 @@ use crate::oracle::{small_cloud, small_dissimilarity};
 
 /// All shortcuts, with and without the collapse of edges.
 fn every_choice() -> impl Iterator<Item = (Shortcuts, Collapse)> {
-    let shortcuts = (0u8..32).map(|bits| Shortcuts {
+    let shortcuts = (0u8..64).map(|bits| Shortcuts {
         clearing: bits & 1 != 0,
         emergent: bits & 2 != 0,
         apparent: bits & 4 != 0,
         merge_duplicates: bits & 8 != 0,
         narrow_keys: bits & 16 != 0,
+        cochains: bits & 32 != 0,
     });
     shortcuts.flat_map(|shortcuts| [Collapse::On, Collapse::Off].map(|collapse| (shortcuts, collapse)))
 }
