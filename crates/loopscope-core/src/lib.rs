@@ -4,6 +4,7 @@
 //! module here: compute, then create the object with all its fields, then commit once. Nothing in this crate prints,
 //! exits, reads the environment, or knows a model by name; models, clock and chance come in as arguments.
 
+pub mod analysis;
 pub mod backend;
 mod causes;
 pub mod clustering;

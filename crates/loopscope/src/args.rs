@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
-use crate::command::{ArrayCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs};
+use crate::command::{AnalyseCommand, ArrayCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs};
 use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
@@ -95,6 +95,9 @@ pub(crate) enum Command {
     /// Look at the models that this program knows
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Look at what trajectories do: tables with intervals over runs
+    #[command(subcommand, alias = "analyze")]
+    Analyse(AnalyseCommand),
     /// Measure arrays of your own, without a database
     #[command(subcommand)]
     Array(ArrayCommand),

@@ -15,6 +15,7 @@ mod extend;
 mod find;
 mod import;
 mod inspect;
+mod label;
 mod lock;
 mod merge;
 mod migrate;
@@ -30,6 +31,7 @@ pub use delete::Deleted;
 pub use error::StoreError;
 pub use extend::{Extended, Extension};
 pub use import::{Arrival, Arrived, DiagramAsGiven};
+pub use label::StoredLabel;
 pub use lock::{ExperimentLock, ImportLock};
 pub use merge::{
     Conflict, LeftOut, MergeError, Merged, MergedClusterings, MergedExperiment, MergedSource, Tallies, Tally,

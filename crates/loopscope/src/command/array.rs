@@ -23,6 +23,10 @@ pub(crate) enum ArrayCommand {
     Topology(TopologyArgs),
     /// Compute how far apart two diagrams in .npz files are
     Distance(DistanceArgs),
+    /// Find where a series of vectors in a .npy file changes
+    Changepoints(super::array_changepoints::ChangepointsArgs),
+    /// Make a Markov chain of labels in a .npy file
+    Markov(super::array_markov::MarkovArgs),
 }
 
 #[derive(Debug, Args)]
@@ -127,6 +131,8 @@ pub(super) fn execute(command: &ArrayCommand, global: &Global) -> anyhow::Result
     match command {
         ArrayCommand::Topology(arguments) => topology(arguments, global),
         ArrayCommand::Distance(arguments) => distance(arguments, global),
+        ArrayCommand::Changepoints(arguments) => super::array_changepoints::execute(arguments, global),
+        ArrayCommand::Markov(arguments) => super::array_markov::execute(arguments, global),
     }
 }
 
@@ -241,14 +247,14 @@ fn compute(array: &NpyArray, arguments: &TopologyArgs, options: &Options) -> any
     Ok((persistence, seconds))
 }
 
-fn read_array(path: &Path) -> anyhow::Result<NpyArray> {
+pub(super) fn read_array(path: &Path) -> anyhow::Result<NpyArray> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let array = read_npy(&bytes).and_then(NpyArray::into_c_order);
     array.with_context(|| format!("{} is no NumPy array that this program reads", path.display()))
 }
 
 /// Returns the numbers as float32, which is what the distances are measured in; a float64 is rounded.
-fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
+pub(super) fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
     match &array.values {
         NpyValues::F32(numbers) => Ok(numbers.clone()),
         NpyValues::F64(numbers) => {
@@ -260,6 +266,17 @@ fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
         other => {
             bail!(UsageError { message: format!("expected float32 or float64, got {}", other.kind()), hint: None })
         }
+    }
+}
+
+/// Returns rows and columns of an array of vectors.
+pub(super) fn matrix_shape(array: &NpyArray) -> anyhow::Result<(usize, usize)> {
+    match *array.shape.as_slice() {
+        [rows, columns] => Ok((rows, columns)),
+        _ => bail!(UsageError {
+            message: format!("expected vectors of shape (n, d), got an array of shape {:?}", array.shape),
+            hint: None,
+        }),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What each command does.
 
+mod analyse;
 mod array;
+mod array_changepoints;
+mod array_markov;
 mod config;
 mod demo;
 mod doctor;
@@ -13,6 +16,7 @@ mod run;
 mod verify;
 mod work;
 
+pub(crate) use analyse::AnalyseCommand;
 pub(crate) use array::ArrayCommand;
 pub(crate) use export::ExportCommand;
 pub(crate) use import::ImportCommand;
@@ -51,6 +55,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         ),
         Command::Model(command) => model::execute(&command, global),
         Command::Array(command) => array::execute(&command, global),
+        Command::Analyse(command) => analyse::execute(&command, global, talk),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global, talk),
         Command::Verify(arguments) => verify::execute(&arguments, global, talk),
         Command::Merge(arguments) => merge::merge(&arguments, global),
