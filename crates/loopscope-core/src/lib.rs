@@ -14,3 +14,6 @@ pub mod engine;
 pub mod experiment;
 pub mod plan;
 pub mod store;
+
+/// The mathematics of clusters, for those who have vectors of their own.
+pub use loopscope_analysis::cluster;

@@ -1,6 +1,8 @@
 //! What each command does.
 
 mod array;
+mod array_cluster;
+mod clustering;
 mod config;
 mod demo;
 mod doctor;
@@ -42,7 +44,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
             talk,
         ),
         Command::Model(command) => model::execute(&command, global),
-        Command::Array(command) => array::execute(&command, global),
+        Command::Array(command) => array::execute(&command, global, talk),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
