@@ -8,6 +8,7 @@
 //! file read-only.
 
 mod backup;
+mod clusterings;
 mod delete;
 mod error;
 mod extend;
@@ -22,6 +23,7 @@ mod read;
 mod write;
 
 pub use backup::BackupReport;
+pub use clusterings::{ClusterRow, ClusteringRow};
 pub use delete::Deleted;
 pub use error::StoreError;
 pub use extend::{Extended, Extension};

@@ -388,7 +388,10 @@ fn ensure_model_version(transaction: &Transaction<'_>, version: &ModelVersion) -
     Ok(version.id)
 }
 
-fn insert_clustering(transaction: &Transaction<'_>, clustering: &ClusteringResult) -> Result<(), WriteFailure> {
+pub(super) fn insert_clustering(
+    transaction: &Transaction<'_>,
+    clustering: &ClusteringResult,
+) -> Result<(), WriteFailure> {
     cached(
         transaction,
         "INSERT INTO clustering_result (id, embedding_model, algorithm, parameters, layer, created_at, started_at, completed_at) \
