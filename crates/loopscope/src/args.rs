@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
-use crate::command::ArrayCommand;
+use crate::command::{ArrayCommand, ClusterCommand};
 use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
@@ -95,6 +95,12 @@ pub(crate) enum Command {
     /// Look at the models that this program knows
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Cluster embeddings and look at the clusters
+    #[command(alias = "clusters")]
+    Cluster {
+        #[command(subcommand)]
+        command: Option<ClusterCommand>,
+    },
     /// Measure arrays of your own, without a database
     #[command(subcommand)]
     Array(ArrayCommand),

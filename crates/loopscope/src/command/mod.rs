@@ -2,6 +2,7 @@
 
 mod array;
 mod array_cluster;
+mod cluster;
 mod clustering;
 mod config;
 mod demo;
@@ -12,6 +13,7 @@ mod run;
 mod work;
 
 pub(crate) use array::ArrayCommand;
+pub(crate) use cluster::ClusterCommand;
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -45,6 +47,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         ),
         Command::Model(command) => model::execute(&command, global),
         Command::Array(command) => array::execute(&command, global, talk),
+        Command::Cluster { command } => cluster::execute(command.unwrap_or(ClusterCommand::List), global, talk),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
