@@ -18,3 +18,6 @@ pub mod import;
 pub mod plan;
 pub mod store;
 pub mod verify;
+
+/// The mathematics of clusters, for those who have vectors of their own.
+pub use loopscope_analysis::cluster;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
-use crate::command::{AnalyseCommand, ArrayCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs};
+use crate::command::{
+    AnalyseCommand, ArrayCommand, ClusterCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs,
+};
 use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
@@ -98,6 +100,12 @@ pub(crate) enum Command {
     /// Look at what trajectories do: tables with intervals over runs
     #[command(subcommand, alias = "analyze")]
     Analyse(AnalyseCommand),
+    /// Cluster embeddings and look at the clusters
+    #[command(alias = "clusters")]
+    Cluster {
+        #[command(subcommand)]
+        command: Option<ClusterCommand>,
+    },
     /// Measure arrays of your own, without a database
     #[command(subcommand)]
     Array(ArrayCommand),

@@ -9,6 +9,7 @@
 
 mod again;
 mod backup;
+mod clusterings;
 mod delete;
 mod error;
 mod extend;
@@ -27,6 +28,7 @@ mod write;
 
 pub(crate) use again::{CallRow, StoredCall, StoredDiagram};
 pub use backup::BackupReport;
+pub use clusterings::{ClusterRow, ClusteringRow};
 pub use delete::Deleted;
 pub use error::StoreError;
 pub use extend::{Extended, Extension};

@@ -388,7 +388,10 @@ fn ensure_model_version(transaction: &Transaction<'_>, version: &ModelVersion) -
     Ok(version.id)
 }
 
-fn insert_clustering(transaction: &Transaction<'_>, clustering: &ClusteringResult) -> Result<(), WriteFailure> {
+pub(super) fn insert_clustering(
+    transaction: &Transaction<'_>,
+    clustering: &ClusteringResult,
+) -> Result<(), WriteFailure> {
     insert_clustering_row(transaction, clustering)?;
     clustering.members.iter().try_for_each(|member| insert_member(transaction, clustering.id, member))
 }

@@ -1,4 +1,4 @@
-//! `array topology|distance`: the measures for anyone with arrays of their own, without a database.
+//! `array topology|distance|cluster`: the measures for anyone with arrays of their own, without a database.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use ripsaw::{
 
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
-use crate::report::{Table, bytes, count, print, print_json};
+use crate::report::{Table, Talk, bytes, count, print, print_json};
 
 /// Measures of arrays in files.
 #[derive(Debug, Subcommand)]
@@ -27,6 +27,8 @@ pub(crate) enum ArrayCommand {
     Changepoints(super::array_changepoints::ChangepointsArgs),
     /// Make a Markov chain of labels in a .npy file
     Markov(super::array_markov::MarkovArgs),
+    /// Find clusters of the points in a .npy file
+    Cluster(super::array_cluster::ArrayClusterArgs),
 }
 
 #[derive(Debug, Args)]
@@ -127,17 +129,18 @@ enum InfiniteName {
     Drop,
 }
 
-pub(super) fn execute(command: &ArrayCommand, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn execute(command: &ArrayCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     match command {
         ArrayCommand::Topology(arguments) => topology(arguments, global),
         ArrayCommand::Distance(arguments) => distance(arguments, global),
         ArrayCommand::Changepoints(arguments) => super::array_changepoints::execute(arguments, global),
         ArrayCommand::Markov(arguments) => super::array_markov::execute(arguments, global),
+        ArrayCommand::Cluster(arguments) => super::array_cluster::cluster(arguments, global, talk),
     }
 }
 
 /// Reads a size such as `4GiB`, `500MB` or a number of bytes.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
     let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -369,7 +372,7 @@ fn print_topology(persistence: &Persistence, entropy: &[f64], seconds: &Seconds)
 }
 
 /// Returns the most memory that this process has held, where the system tells.
-fn peak_bytes() -> Option<u64> {
+pub(super) fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;

@@ -3,7 +3,10 @@
 mod analyse;
 mod array;
 mod array_changepoints;
+mod array_cluster;
 mod array_markov;
+mod cluster;
+mod clustering;
 mod config;
 mod demo;
 mod doctor;
@@ -18,6 +21,7 @@ mod work;
 
 pub(crate) use analyse::AnalyseCommand;
 pub(crate) use array::ArrayCommand;
+pub(crate) use cluster::ClusterCommand;
 pub(crate) use export::ExportCommand;
 pub(crate) use import::ImportCommand;
 pub(crate) use merge::MergeArgs;
@@ -54,13 +58,14 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
             talk,
         ),
         Command::Model(command) => model::execute(&command, global),
-        Command::Array(command) => array::execute(&command, global),
         Command::Analyse(command) => analyse::execute(&command, global, talk),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global, talk),
         Command::Verify(arguments) => verify::execute(&arguments, global, talk),
         Command::Merge(arguments) => merge::merge(&arguments, global),
         Command::Export(command) => export::execute(&command, global, talk),
         Command::Import(command) => import::execute(&command, global, talk),
+        Command::Array(command) => array::execute(&command, global, talk),
+        Command::Cluster { command } => cluster::execute(command.unwrap_or(ClusterCommand::List), global, talk),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
         Command::Completions { shell } => completions(shell),
