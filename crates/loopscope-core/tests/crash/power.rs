@@ -67,7 +67,8 @@ fn record(seed: u64, obedience: Obedience) -> History {
             told.entries = length(&layer);
             all.push(told.clone());
             if chance.percent(8) {
-                carry_over(&path, &layer, chance.pick(&["PASSIVE", "FULL", "RESTART", "TRUNCATE"]));
+                let how = ["PASSIVE", "FULL", "RESTART", "TRUNCATE"];
+                carry_over(&path, &layer, how[usize::try_from(chance.below(4)).unwrap()]);
             }
             events >= stop_after
         });

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::chance::{Chance, setting};
 use crate::support::{Place, content};
 
 /// Runs of unequal speed and length: two networks, texts and pictures, seeds that cycle.
@@ -18,23 +19,6 @@ const CONFIG: &str = r#"{
   "embedding_models": ["DummyText", "DummyText2", "DummyVision", "DummyVision2"],
   "max_length": 60
 }"#;
-
-/// A small generator of our own (SplitMix64), so that a seed names its moments.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
-}
-
-fn setting(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
 
 /// How many rows of the three stages there are: what an earlier reading saw, or the program told, is never lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod array;
+mod chance;
 mod complaints;
+mod damaged;
 mod demo;
+mod disk_full;
 mod help;
 mod kill;
+mod many;
 mod reading;
 mod signals;
 mod support;
