@@ -13,12 +13,12 @@ use loopscope_core::codec::{
 use loopscope_core::config::{Syntax, parse_config};
 
 /// A config in JSON; what was accepted is accepted again as it is stored.
-pub fn config_json(bytes: &[u8]) {
+pub(crate) fn config_json(bytes: &[u8]) {
     config(bytes, Syntax::Json);
 }
 
 /// A config in TOML.
-pub fn config_toml(bytes: &[u8]) {
+pub(crate) fn config_toml(bytes: &[u8]) {
     config(bytes, Syntax::Toml);
 }
 
@@ -36,7 +36,7 @@ fn config(bytes: &[u8], syntax: Syntax) {
 }
 
 /// One `.npy` file.
-pub fn npy(bytes: &[u8]) {
+pub(crate) fn npy(bytes: &[u8]) {
     match read_npy(bytes) {
         Ok(array) => {
             let order = array.clone().into_c_order();
@@ -51,7 +51,7 @@ pub fn npy(bytes: &[u8]) {
 }
 
 /// A persistence diagram, an `.npz` archive.
-pub fn diagram(bytes: &[u8]) {
+pub(crate) fn diagram(bytes: &[u8]) {
     match decode_diagram(bytes) {
         Ok(diagram) => {
             assert_eq!(diagram.check().err().map(|error| error.to_string()), None);
@@ -64,7 +64,7 @@ pub fn diagram(bytes: &[u8]) {
 }
 
 /// A picture: the first byte says in which format the row claims it to be.
-pub fn picture(bytes: &[u8]) {
+pub(crate) fn picture(bytes: &[u8]) {
     let Some((format, bytes)) = bytes.split_first() else { return };
     let format = ["webp", "png", "jpeg", "gif"][usize::from(*format) % 4];
     match decode_image(format, bytes) {
@@ -81,7 +81,7 @@ pub fn picture(bytes: &[u8]) {
 }
 
 /// A stored vector.
-pub fn vector(bytes: &[u8]) {
+pub(crate) fn vector(bytes: &[u8]) {
     match decode_vector(bytes) {
         Ok(vector) => assert_eq!(encode_vector(&vector), bytes),
         Err(error) => assert!(!error.to_string().is_empty()),

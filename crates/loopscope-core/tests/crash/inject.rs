@@ -34,6 +34,7 @@ struct Plan {
 #[derive(Default)]
 struct Sum {
     runs: u64,
+    not_created: u64,
     stopped_by_store: u64,
     some_failed: u64,
     completed_anyway: u64,
@@ -99,6 +100,9 @@ impl Rig {
             });
             self.note_outcome(&worked, &format!("{name}: {plan:?}"));
             outcome = Some(worked);
+        } else {
+            self.sum.runs += 1;
+            self.sum.not_created += 1;
         }
         self.note_met(&faults);
         self.layer.faults.lock().unwrap().planned.clear();
@@ -281,11 +285,12 @@ fn whatever_fails_the_store_stays_whole_and_a_resume_completes_it() {
     let sum = &rig.sum;
     println!(
         "faults: {} store sites and {} model sites, each met; {swept} runs of the sweep and {seeds} seeds; {} faults met; \
-         {} runs stopped by the store, {} with failures on record, {} completed all the same; every one resumed to the \
+         {} runs not begun and {} stopped by the store, {} with failures on record, {} completed all the same; every one resumed to the \
          undisturbed content",
         sites.len(),
         sum.models_met.len(),
         sum.sites_met.values().chain(sum.models_met.values()).sum::<u64>(),
+        sum.not_created,
         sum.stopped_by_store,
         sum.some_failed,
         sum.completed_anyway,

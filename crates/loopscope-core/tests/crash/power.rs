@@ -306,14 +306,14 @@ fn cut_everywhere(history: &History, seed: u64, (each, between): (u64, u64), sum
     }
 }
 
-/// `LOOPSCOPE_POWER_CUTS` histories (2 by itself), from seed `LOOPSCOPE_POWER_SEED` on.
+/// `LOOPSCOPE_POWER_HISTORIES` histories (2 by itself), from seed `LOOPSCOPE_POWER_SEED` on.
 #[test]
 fn nothing_acknowledged_is_lost_when_the_power_goes() {
     let first = setting("LOOPSCOPE_POWER_SEED", 1);
     let mut sum = Sum::default();
-    let histories = setting("LOOPSCOPE_POWER_HISTORIES", 1);
+    let histories = setting("LOOPSCOPE_POWER_HISTORIES", 2);
     for seed in first..first + histories {
-        cut_everywhere(&record(seed, Obedience::Honest), seed, (1, 20), &mut sum);
+        cut_everywhere(&record(seed, Obedience::Honest), seed, (setting("LOOPSCOPE_POWER_DISKS", 1), 20), &mut sum);
     }
     println!(
         "power loss: {histories} histories, {} cuts, {} disks: lost {}, damaged {}",
@@ -332,7 +332,7 @@ fn a_disk_that_never_syncs_loses_what_was_acknowledged() {
     let mut sum = Sum::default();
     let history = record(5, Obedience::NeverSyncs);
     // Nothing is synced, so that there is no sync to cut at.
-    cut_everywhere(&history, 5, (2, 20), &mut sum);
+    cut_everywhere(&history, 5, (2, 40), &mut sum);
     println!("never synced: {} disks: lost {}, damaged {}", sum.disks, sum.lost.len(), sum.damaged.len());
     assert!(!sum.lost.is_empty(), "no acknowledged row was lost without any sync: the test cannot fail");
 }
@@ -341,7 +341,7 @@ fn a_disk_that_never_syncs_loses_what_was_acknowledged() {
 #[test]
 fn a_log_that_is_synced_only_when_carried_over_loses_rows_and_nothing_else() {
     let mut sum = Sum::default();
-    cut_everywhere(&record(5, Obedience::SyncsLogForCheckpoints), 5, (1, 30), &mut sum);
+    cut_everywhere(&record(5, Obedience::SyncsLogForCheckpoints), 5, (1, 60), &mut sum);
     println!("synced for checkpoints: {} disks: lost {}, damaged {}", sum.disks, sum.lost.len(), sum.damaged.len());
     assert!(!sum.lost.is_empty(), "no acknowledged row was lost with late syncs: the test cannot fail");
     assert!(sum.damaged.is_empty(), "{sum:#?}");

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use rusqlite::ffi;
@@ -57,7 +58,10 @@ pub(crate) struct Layer {
     pub(crate) faults: Mutex<StoreFaults>,
     keeps_diary: bool,
     obedience: Obedience,
-    checkpointing: std::sync::atomic::AtomicBool,
+    /// Somebody holds the lock for carrying the log over.
+    checkpointing: AtomicBool,
+    /// The last connection closes: it carries the log over with the whole file locked, and takes no other lock for it.
+    closing: AtomicBool,
     folder: PathBuf,
     base: *mut ffi::sqlite3_vfs,
     name: CString,
@@ -88,8 +92,8 @@ impl Layer {
     /// Registers a layer for the files in `folder`, and returns it.
     pub(crate) fn register(folder: &Path, keeps_diary: bool, obedience: Obedience) -> Arc<Self> {
         watch_folders();
-        static COUNT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = CString::new(format!("watched-{number}")).unwrap();
         // SAFETY: SQLite returns its default layer, which is never freed.
         let base = unsafe { ffi::sqlite3_vfs_find(std::ptr::null()) };
@@ -100,6 +104,7 @@ impl Layer {
             keeps_diary,
             obedience,
             checkpointing: false.into(),
+            closing: false.into(),
             folder: folder.canonicalize().unwrap(),
             base,
             name,
@@ -355,7 +360,9 @@ unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, flags: c_int) -> c_int {
             Obedience::Honest => true,
             Obedience::NeverSyncs => false,
             Obedience::SyncsLogForCheckpoints => {
-                head.kind != FileKind::Log || layer.checkpointing.load(std::sync::atomic::Ordering::SeqCst)
+                head.kind != FileKind::Log
+                    || layer.checkpointing.load(Ordering::SeqCst)
+                    || layer.closing.load(Ordering::SeqCst)
             }
         };
         if is_synced && head.file != NO_NAME {
@@ -381,16 +388,24 @@ unsafe extern "C" fn lock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     // SAFETY: `file` is ours.
     unsafe {
         let (layer, head, base) = parts(file);
-        match layer.fails(Operation::Lock, head.kind) {
-            Some((_, code)) => code,
-            None => pass!(base, xLock, level),
+        if let Some((_, code)) = layer.fails(Operation::Lock, head.kind) {
+            return code;
         }
+        let rc = pass!(base, xLock, level);
+        if level == ffi::SQLITE_LOCK_EXCLUSIVE && rc == ffi::SQLITE_OK {
+            layer.closing.store(true, Ordering::SeqCst);
+        }
+        rc
     }
 }
 
 unsafe extern "C" fn unlock(file: *mut ffi::sqlite3_file, level: c_int) -> c_int {
     // SAFETY: `file` is ours.
-    unsafe { pass!(parts(file).2, xUnlock, level) }
+    unsafe {
+        let (layer, _, base) = parts(file);
+        layer.closing.store(false, Ordering::SeqCst);
+        pass!(base, xUnlock, level)
+    }
 }
 
 unsafe extern "C" fn check_reserved(file: *mut ffi::sqlite3_file, out: *mut c_int) -> c_int {
@@ -441,7 +456,7 @@ unsafe extern "C" fn shm_lock(file: *mut ffi::sqlite3_file, offset: c_int, count
         }
         let rc = pass!(base, xShmLock, offset, count, flags);
         if offset == CHECKPOINT_LOCK && rc == ffi::SQLITE_OK {
-            layer.checkpointing.store(is_taking, std::sync::atomic::Ordering::SeqCst);
+            layer.checkpointing.store(is_taking, Ordering::SeqCst);
         }
         rc
     }
