@@ -12,5 +12,6 @@ pub mod config;
 pub mod doctor;
 pub mod engine;
 pub mod experiment;
+pub mod import;
 pub mod plan;
 pub mod store;

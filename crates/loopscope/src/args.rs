@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
-use crate::command::ArrayCommand;
+use crate::command::{ArrayCommand, ImportCommand};
 use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
@@ -101,6 +101,9 @@ pub(crate) enum Command {
     Array(ArrayCommand),
     /// Look for anything wrong or missing in a database, without changing it
     Doctor(DoctorArgs),
+    /// Carry records of other programs into the database
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Copy the database, consistently, while others write
     Backup {
         /// The file to make; it must not exist

@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use loopscope_core::clustering::ClusteringError;
 use loopscope_core::config::ConfigError;
 use loopscope_core::engine::EngineError;
+use loopscope_core::import::legacy::ImportError;
 use loopscope_core::store::StoreError;
 
 use crate::args::Global;
+use crate::command::import::hint_of as hint_of_import;
 use crate::report::{Talk, print_json_line};
 
 /// How a process ends.
@@ -112,7 +114,10 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
     error.chain().find_map(|cause| match (cause.downcast_ref(), cause.downcast_ref()) {
         (Some(EngineError::Store(error)), _) | (_, Some(ClusteringError::Store(error))) => Some(error),
-        _ => cause.downcast_ref::<StoreError>(),
+        _ => match cause.downcast_ref() {
+            Some(ImportError::Store(error)) => Some(error),
+            _ => cause.downcast_ref::<StoreError>(),
+        },
     })
 }
 
@@ -120,6 +125,10 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
 fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(usage) = error.chain().find_map(|cause| cause.downcast_ref::<UsageError>()) {
         return usage.hint.clone();
+    }
+    let import = error.chain().find_map(|cause| cause.downcast_ref::<ImportError>());
+    if let Some(hint) = import.and_then(|error| hint_of_import(error, global)) {
+        return Some(hint);
     }
     let resume = global.command("experiment resume latest");
     let runs = global.command("run list");

@@ -5,11 +5,13 @@ mod config;
 mod demo;
 mod doctor;
 mod experiment;
+pub(crate) mod import;
 mod model;
 mod run;
 mod work;
 
 pub(crate) use array::ArrayCommand;
+pub(crate) use import::ImportCommand;
 
 use anyhow::Context;
 use clap::CommandFactory;
@@ -44,6 +46,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         Command::Model(command) => model::execute(&command, global),
         Command::Array(command) => array::execute(&command, global),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global),
+        Command::Import(command) => import::execute(&command, global, talk),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
         Command::Completions { shell } => completions(shell),

@@ -9,6 +9,7 @@ mod damaged;
 mod demo;
 mod disk_full;
 mod help;
+mod import;
 mod kill;
 mod many;
 mod reading;
