@@ -8,9 +8,12 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each target uses one of them")]
 
 use loopscope_core::codec::{
-    decode_diagram, decode_image, decode_vector, encode_diagram, encode_image, encode_vector, read_npy, write_npy,
+    decode_diagram, decode_image, decode_vector, encode_diagram, encode_image, encode_vector, image_format, read_npy,
+    record_of_foreign_image, write_npy,
 };
 use loopscope_core::config::{Syntax, parse_config};
+use loopscope_core::import::legacy::Zone;
+use loopscope_core::import::legacy::parse::{parse_id, parse_networks, parse_seeds, parse_strings, parse_time};
 
 /// A config in JSON; what was accepted is accepted again as it is stored.
 pub(crate) fn config_json(bytes: &[u8]) {
@@ -77,6 +80,46 @@ pub(crate) fn picture(bytes: &[u8]) {
             }
         }
         Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A picture of an old database: its own first bytes say what it is.
+pub(crate) fn foreign_picture(bytes: &[u8]) {
+    match record_of_foreign_image(bytes.to_vec()) {
+        Ok(record) => {
+            assert_eq!(record.bytes, bytes, "kept as it is");
+            assert_eq!(Some(record.format.as_str()), image_format(bytes));
+            let picture = decode_image(&record.format, &record.bytes);
+            let picture = picture.unwrap_or_else(|error| panic!("taken in, and not decoded: {error}"));
+            assert_eq!((picture.width(), picture.height()), (record.width, record.height));
+            assert_eq!(picture.pixel_hash(), record.pixel_hash);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+}
+
+/// A cell of an old database; the first byte says of which column.
+pub(crate) fn legacy_cell(bytes: &[u8]) {
+    let Some((column, bytes)) = bytes.split_first() else { return };
+    let text = std::str::from_utf8(bytes);
+    match column % 5 {
+        0 => {
+            if let Some(id) = parse_id(bytes) {
+                let hex: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+                assert_eq!(parse_id(hex.as_bytes()), Some(id), "an id is the same however it is written");
+            }
+        }
+        1 => {
+            if let Some(time) = parse_time(bytes) {
+                for zone in ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Apia"] {
+                    let zone = Zone::named(zone).unwrap_or_else(|error| panic!("{error}"));
+                    assert_eq!(time.in_zone(&zone), time.in_zone(&zone));
+                }
+            }
+        }
+        2 => drop(text.ok().and_then(parse_strings)),
+        3 => drop(text.ok().and_then(parse_networks)),
+        _ => drop(text.ok().and_then(parse_seeds)),
     }
 }
 

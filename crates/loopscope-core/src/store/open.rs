@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::migrate::{APPLICATION_ID, MIGRATIONS, migrate_with, version_of};
-use super::place::{FREE_BYTES_MIN, folder_of, refuse_full_disk, refuse_network_disk};
+use super::place::{FREE_BYTES_MIN, folder_of, free_bytes, refuse_full_disk, refuse_network_disk};
 use super::{StoreError, backup};
 use crate::experiment::{Clock, SystemClock};
 
@@ -390,6 +390,11 @@ fn unreadable_log(path: &Path) -> StoreError {
     StoreError::Refused { message }
 }
 
+/// Returns whether not even the smallest of SQLite's files fits the disk any more.
+fn has_no_room(path: &Path) -> bool {
+    free_bytes(path).is_ok_and(|free| free < 64 * 1024)
+}
+
 /// Turns the failures that people meet into messages of their own.
 fn classify(path: &Path, options: &OpenOptions, doing: &'static str, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
@@ -401,6 +406,8 @@ fn classify(path: &Path, options: &OpenOptions, doing: &'static str, source: rus
             StoreError::Busy { path, waited_s: options.busy_timeout.as_secs() }
         }
         Some(ErrorCode::DiskFull) => StoreError::DiskFull { path },
+        // Where there is no room for the log's index or a journal, SQLite speaks of an error of the disk.
+        Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => StoreError::DiskFull { path },
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path, reason: source.to_string() },
         Some(ErrorCode::CannotOpen) if doing == "opening" => StoreError::ReadOnly { path, reason: source.to_string() },
         _ => StoreError::Sqlite { doing, path, source },

@@ -12,13 +12,15 @@ use std::path::Path;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 6] = [
+const TARGETS: [(&str, Target); 8] = [
     ("config_json", entries::config_json),
     ("config_toml", entries::config_toml),
     ("npy", entries::npy),
     ("diagram", entries::diagram),
     ("picture", entries::picture),
     ("vector", entries::vector),
+    ("foreign_picture", entries::foreign_picture),
+    ("legacy_cell", entries::legacy_cell),
 ];
 
 /// How many bytes from the start have each of their bits turned.

@@ -194,3 +194,45 @@ fn no_damage_to_a_file_makes_a_command_panic_hang_or_write_where_it_reads() {
     );
     assert!(refused > 0, "no damage was ever noticed: the test tests nothing");
 }
+
+/// `LOOPSCOPE_LEGACY_MUTATIONS` files (24 by itself) of the three layouts of the earlier tool.
+#[test]
+fn what_is_imported_from_a_damaged_file_is_whole() {
+    let (first, count) = (setting("LOOPSCOPE_MUTATION_SEED", 1), setting("LOOPSCOPE_LEGACY_MUTATIONS", 24));
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/legacy");
+    let layouts =
+        ["cluster", "medoid", "required"].map(|name| std::fs::read(fixtures.join(format!("{name}.sqlite"))).unwrap());
+    let (mut imported, mut refused) = (0_u64, 0_u64);
+    for seed in first..first + count {
+        let mut chance = Chance(seed ^ 0x1E6A);
+        let mut bytes = layouts[usize::try_from(seed % 3).unwrap()].clone();
+        for _ in 0..=chance.below(3) {
+            wound(&mut bytes, &mut chance);
+        }
+        let place = Place::new();
+        std::fs::write(place.path("old.sqlite"), &bytes).unwrap();
+        for arguments in [&["import", "legacy", "old.sqlite", "--dry-run"][..], &["import", "legacy", "old.sqlite"]] {
+            let context = format!("seed {seed}, {arguments:?}");
+            let came = run(&place, arguments, PATIENCE);
+            check_end(&came, &context);
+            assert!(std::fs::read(place.path("old.sqlite")).unwrap() == bytes, "{context}: the source was written");
+            let Came::Ended(ended) = came else { continue };
+            if ended.code == 0 { imported += 1 } else { refused += 1 }
+        }
+        if place.path("loopscope.sqlite").exists() {
+            let Came::Ended(doctor) = run(&place, &["doctor", "--decode-images"], PATIENCE) else {
+                panic!("seed {seed}: the doctor hangs")
+            };
+            // An import that failed before the tables were there leaves a file that is none of ours yet.
+            let is_empty = doctor.stderr.contains("it is empty");
+            assert!(doctor.code == 0 || is_empty, "seed {seed}: {}{}", doctor.stdout, doctor.stderr);
+        }
+    }
+    println!(
+        "damaged legacy files: {count}; {imported} imports went through, {refused} were refused; stores with violations 0"
+    );
+    assert!(
+        imported > 0 && refused > 0,
+        "{imported} imported, {refused} refused: the wounds are too light or too deep"
+    );
+}
