@@ -59,6 +59,7 @@ impl Global {
         OpenOptions {
             busy_timeout: Duration::from_secs(self.busy_timeout),
             free_bytes_min: self.min_free.saturating_mul(1 << 20),
+            ..OpenOptions::default()
         }
     }
 }

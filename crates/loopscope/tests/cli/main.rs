@@ -4,12 +4,16 @@
 
 mod analyse;
 mod array;
+mod chance;
 mod complaints;
+mod damaged;
 mod demo;
 mod doctor;
+mod disk_full;
 mod help;
 mod import;
 mod kill;
+mod many;
 mod reading;
 mod signals;
 mod support;
