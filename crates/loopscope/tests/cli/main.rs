@@ -7,6 +7,7 @@ mod complaints;
 mod demo;
 mod help;
 mod kill;
+mod merging;
 mod reading;
 mod signals;
 mod support;
