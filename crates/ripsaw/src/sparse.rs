@@ -95,7 +95,7 @@ pub fn generators_of_sparse_distances(
         let graph = Graph::new(&part, &chosen, Some(binding.threshold))?;
         drop(part);
         let originals: Vec<usize> = chosen.iter().map(|&place| points[place]).collect();
-        found.extend(generators(graph, &originals, binomials, options, generator_options, &mut binding.ledger)?);
+        found.extend(generators(graph, &originals, binomials, options, generator_options, &binding.ledger)?);
         Ok(())
     })?;
     Ok(keep_longest(found, generator_options.count_max))
@@ -125,7 +125,7 @@ fn of_parts(
             Some(watcher) => Progress::new(options.thread_count, Some(&mut **watcher)),
             None => Progress::new(options.thread_count, None),
         };
-        let persistence = compute(graph, binomials, options, Shortcuts::default(), &mut binding.ledger, progress)?;
+        let persistence = compute(graph, binomials, options, Shortcuts::default(), &binding.ledger, progress)?;
         all.distinct_point_count += persistence.distinct_point_count;
         all.edge_count += persistence.edge_count;
         for (bars, more) in all.diagrams.iter_mut().zip(persistence.diagrams) {
@@ -147,7 +147,7 @@ struct Binding {
 fn for_each_part(
     distances: &SparseDistances,
     options: &Options,
-    mut work: impl FnMut(&[usize], CondensedDistances, &mut Binding) -> Result<(), Error>,
+    mut work: impl FnMut(&[usize], CondensedDistances, &Binding) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let threshold = threshold(distances, options)?.min(f32::MAX.into());
     // The parts hold each entry again, and a few numbers for each point.
@@ -156,10 +156,10 @@ fn for_each_part(
     Ledger::new(options.memory_bytes_max).take(split_bytes)?;
     for part in distances.parts(threshold)? {
         let count = part.points.len();
-        let mut binding = Binding { threshold, ledger: Ledger::new(options.memory_bytes_max) };
+        let binding = Binding { threshold, ledger: Ledger::new(options.memory_bytes_max) };
         binding.ledger.take(split_bytes)?;
         binding.ledger.take(condensed_bytes(count).saturating_add(layout_bytes(count, options)))?;
-        work(&part.points, part.distances()?, &mut binding)?;
+        work(&part.points, part.distances()?, &binding)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! An archive has the members `dgms_count` (int64, one number), `dgms_0` and so on (float64, shape (n, 2)), `entropy`
 //! (float64, one number a dimension) where it is known, a one-element array for each scalar of the metadata, and
-//! the `gens_*` arrays that earlier files have. The bytes are a function of the diagram alone: members lie in that
+//! the `gens_*` arrays that say which points make a bar. The bytes are a function of the diagram alone: members lie in that
 //! order, those of one kind sorted by name, all dated 1980-01-01, and they are *stored*, not deflated. A diagram is a
 //! thousandth of the vectors it was made of, so that compression would save nothing that counts, and would make the
 //! bytes depend on the version of the compressor.
@@ -62,7 +62,8 @@ pub struct Diagram {
     /// What it took: metric, `max_dim`, threshold, program version; whatever scalars an older file has, under the
     /// name of their member (`<key>_meta` there).
     pub metadata: BTreeMap<String, Scalar>,
-    /// Which simplices gave birth and death, in older files: arrays under names that begin with `gens_`.
+    /// Which points make a bar: arrays under names that begin with `gens_`, ours as [`super::generator_arrays`] says,
+    /// those of older files as they are.
     pub gens: BTreeMap<String, NpyArray>,
 }
 
@@ -353,7 +354,7 @@ pub fn decode_optional_diagram(bytes: Option<&[u8]>) -> Result<Option<Diagram>, 
 }
 
 /// An archive within the limits.
-struct Archive<'a> {
+pub(super) struct Archive<'a> {
     zip: zip::ZipArchive<Cursor<&'a [u8]>>,
     /// Where each member is, by its name without `.npy`.
     indices: BTreeMap<String, usize>,
@@ -362,7 +363,7 @@ struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    fn open(bytes: &'a [u8]) -> Result<Self, DiagramCodecError> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, DiagramCodecError> {
         let zip = zip::ZipArchive::new(Cursor::new(bytes)).map_err(DiagramCodecError::Archive)?;
         let (mut indices, mut sizes) = (BTreeMap::new(), Vec::new());
         for index in 0..zip.len() {
@@ -380,7 +381,7 @@ impl<'a> Archive<'a> {
         self.zip.by_index_data(index).is_ok_and(|entry| entry.size() <= SCALAR_BYTES_MAX)
     }
 
-    fn array(&mut self, name: &str) -> Result<NpyArray, DiagramCodecError> {
+    pub(super) fn array(&mut self, name: &str) -> Result<NpyArray, DiagramCodecError> {
         let Some(&index) = self.indices.get(name) else {
             return Err(DiagramCodecError::Missing { name: name.to_owned() });
         };
@@ -439,7 +440,7 @@ impl<'a> Archive<'a> {
 }
 
 /// Returns the values as float64 where each of them is exactly one.
-fn numbers_of(values: &NpyValues) -> Option<Vec<f64>> {
+pub(super) fn numbers_of(values: &NpyValues) -> Option<Vec<f64>> {
     match values {
         NpyValues::F32(values) => Some(values.iter().map(|&value| value.into()).collect()),
         NpyValues::F64(values) => Some(values.clone()),
@@ -452,7 +453,7 @@ fn numbers_of(values: &NpyValues) -> Option<Vec<f64>> {
 }
 
 /// Returns the one value of an array, whether its shape is (), (1,) or (1, 1).
-fn scalar_of(array: &NpyArray) -> Option<Scalar> {
+pub(super) fn scalar_of(array: &NpyArray) -> Option<Scalar> {
     match &array.values {
         NpyValues::F32(values) => one(values).map(|&value| Scalar::Float(value.into())),
         NpyValues::F64(values) => one(values).map(|&value| Scalar::Float(value)),

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use loopscope_core::codec::{Bar, Diagram, NpyArray, NpyValues, Scalar, decode_diagram, encode_diagram, read_npy};
+use loopscope_core::codec::{
+    Bar, Diagram, NpyArray, NpyValues, Scalar, SparseMatrix, decode_diagram, encode_diagram, generator_arrays, is_npz,
+    read_npy, read_sparse_npz,
+};
 use ripsaw::{
-    Collapse, CondensedDistances, DistanceOptions, GroundNorm, InfiniteBars, Metric, Options, Persistence, PointCloud,
-    Stage, WassersteinOrder,
+    Collapse, CondensedDistances, DistanceOptions, Generator, GeneratorOptions, GroundNorm, InfiniteBars, Metric,
+    Options, Persistence, PointCloud, SparseDistances, Stage, WassersteinOrder,
 };
 
 use crate::args::Global;
@@ -33,9 +36,9 @@ pub(crate) enum ArrayCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct TopologyArgs {
-    /// Points of shape (n, d), float32 or float64; with --distances a square or condensed matrix
+    /// Points of shape (n, d), float32 or float64; with --distances a square or condensed matrix, or a sparse one
     file: PathBuf,
-    /// FILE holds distances
+    /// FILE holds distances: .npy, or .npz of scipy.sparse.save_npz (COO or CSR), where no entry means no edge
     #[arg(long)]
     distances: bool,
     /// How to measure points
@@ -56,7 +59,10 @@ pub(crate) struct TopologyArgs {
     /// Stop with an error rather than take more memory, such as 4GiB
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory_limit: Option<u64>,
-    /// Write the diagrams as NumPy .npz
+    /// Say which points make the longest bars of each dimension that die, N of them [without N: 16]
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "16")]
+    generators: Option<usize>,
+    /// Write the diagrams as NumPy .npz, the generators with them
     #[arg(long, value_name = "OUT")]
     npz: Option<PathBuf>,
 }
@@ -182,7 +188,7 @@ impl Seconds {
 }
 
 fn topology(arguments: &TopologyArgs, global: &Global) -> anyhow::Result<Exit> {
-    let array = read_array(&arguments.file)?;
+    let input = read_input(&arguments.file)?;
     let mut options = Options::default()
         .with_max_dimension(arguments.max_dim)
         .with_threads(usize::from(arguments.threads))
@@ -197,7 +203,7 @@ fn topology(arguments: &TopologyArgs, global: &Global) -> anyhow::Result<Exit> {
     if let Some(limit) = arguments.memory_limit {
         options = options.with_memory_bytes_max(limit);
     }
-    let (persistence, seconds) = compute(&array, arguments, &options)
+    let Answer { persistence, generators, seconds } = compute(&input, arguments, &options)
         .with_context(|| format!("the topology of {}", arguments.file.display()))?;
     let entropy = persistence
         .diagrams
@@ -206,19 +212,36 @@ fn topology(arguments: &TopologyArgs, global: &Global) -> anyhow::Result<Exit> {
         .collect::<Result<Vec<f64>, _>>()
         .context("the entropy of the diagrams")?;
     if let Some(out) = &arguments.npz {
-        let diagram = stored_diagram(&persistence, &entropy, arguments);
+        let diagram = stored_diagram(&persistence, &entropy, &generators, arguments);
         std::fs::write(out, encode_diagram(&diagram)?).with_context(|| format!("writing {}", out.display()))?;
     }
     if global.json {
-        print_json(&topology_json(&persistence, &entropy, &seconds))?;
+        let mut value = topology_json(&persistence, &entropy, &seconds);
+        if arguments.generators.is_some() {
+            value["generators"] = generators.iter().map(generator_json).collect();
+        }
+        print_json(&value)?;
     } else {
         print_topology(&persistence, &entropy, &seconds)?;
+        print_generators(&generators)?;
     }
     Ok(Exit::Ok)
 }
 
-fn compute(array: &NpyArray, arguments: &TopologyArgs, options: &Options) -> anyhow::Result<(Persistence, Seconds)> {
-    let numbers = floats(array)?;
+/// What a file holds.
+enum Input {
+    Array(NpyArray),
+    Sparse(SparseMatrix),
+}
+
+/// What is computed of it; no generators unless asked for.
+struct Answer {
+    persistence: Persistence,
+    generators: Vec<Generator>,
+    seconds: Seconds,
+}
+
+fn compute(input: &Input, arguments: &TopologyArgs, options: &Options) -> anyhow::Result<Answer> {
     let mut seconds = Seconds::default();
     let (mut stage, mut since) = (None, Instant::now());
     let mut watcher = |now: Stage, _: f64| {
@@ -228,10 +251,26 @@ fn compute(array: &NpyArray, arguments: &TopologyArgs, options: &Options) -> any
         }
         ControlFlow::Continue(())
     };
-    let persistence = if arguments.distances {
-        let distances = condensed(array, numbers)?;
-        ripsaw::persistence_of_distances_watched(&distances, options, &mut watcher)?
+    let wanted = arguments.generators.map(|count| GeneratorOptions::default().with_count_max(count));
+    let (persistence, generators) = if let Input::Sparse(matrix) = input {
+        if !arguments.distances {
+            bail!(UsageError {
+                message: "expected points, got a sparse matrix".to_owned(),
+                hint: Some("give --distances if these are distances".to_owned()),
+            });
+        }
+        let distances = sparse(matrix)?;
+        let persistence = ripsaw::persistence_of_sparse_distances_watched(&distances, options, &mut watcher)?;
+        let found = wanted.map(|wanted| ripsaw::generators_of_sparse_distances(&distances, options, &wanted));
+        (persistence, found.transpose()?)
+    } else if let (Input::Array(array), true) = (input, arguments.distances) {
+        let distances = condensed(array, floats(array)?)?;
+        let persistence = ripsaw::persistence_of_distances_watched(&distances, options, &mut watcher)?;
+        let found = wanted.map(|wanted| ripsaw::generators_of_distances(&distances, options, &wanted));
+        (persistence, found.transpose()?)
     } else {
+        let Input::Array(array) = input else { bail!("expected points") };
+        let numbers = floats(array)?;
         let &[rows, columns] = array.shape.as_slice() else {
             bail!(UsageError {
                 message: format!("expected points of shape (n, d), got an array of shape {:?}", array.shape),
@@ -244,16 +283,31 @@ fn compute(array: &NpyArray, arguments: &TopologyArgs, options: &Options) -> any
             MetricName::Cosine => Metric::Cosine,
             MetricName::Angular => Metric::Angular,
         };
-        ripsaw::persistence_of_points_watched(&cloud, metric, options, &mut watcher)?
+        let persistence = ripsaw::persistence_of_points_watched(&cloud, metric, options, &mut watcher)?;
+        let found = wanted.map(|wanted| ripsaw::generators_of_points(&cloud, metric, options, &wanted));
+        (persistence, found.transpose()?)
     };
     *seconds.of(stage) += since.elapsed();
-    Ok((persistence, seconds))
+    Ok(Answer { persistence, generators: generators.unwrap_or_default(), seconds })
 }
 
+/// Reads one array.
 pub(super) fn read_array(path: &Path) -> anyhow::Result<NpyArray> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let array = read_npy(&bytes).and_then(NpyArray::into_c_order);
     array.with_context(|| format!("{} is no NumPy array that this program reads", path.display()))
+}
+
+fn read_input(path: &Path) -> anyhow::Result<Input> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    if is_npz(&bytes) {
+        let matrix = read_sparse_npz(&bytes);
+        return matrix
+            .map(Input::Sparse)
+            .with_context(|| format!("{} holds no sparse matrix that this program reads", path.display()));
+    }
+    let array = read_npy(&bytes).and_then(NpyArray::into_c_order);
+    array.map(Input::Array).with_context(|| format!("{} is no NumPy array that this program reads", path.display()))
 }
 
 /// Returns the numbers as float32, which is what the distances are measured in; a float64 is rounded.
@@ -283,6 +337,15 @@ pub(super) fn matrix_shape(array: &NpyArray) -> anyhow::Result<(usize, usize)> {
     }
 }
 
+/// Returns the entries of a sparse matrix as float32; both halves may be given, or one.
+fn sparse(matrix: &SparseMatrix) -> anyhow::Result<SparseDistances> {
+    if let Some(entry) = matrix.entries.iter().position(|entry| entry.2.is_finite() && !(entry.2 as f32).is_finite()) {
+        bail!("entry {entry} is {}, which float32 cannot hold", matrix.entries[entry].2);
+    }
+    let entries = matrix.entries.iter().map(|&(i, j, distance)| (i, j, distance as f32));
+    Ok(SparseDistances::from_entries(matrix.size, entries)?)
+}
+
 /// Returns distances from a square or a condensed matrix.
 fn condensed(array: &NpyArray, numbers: Vec<f32>) -> anyhow::Result<CondensedDistances> {
     match *array.shape.as_slice() {
@@ -302,7 +365,12 @@ fn condensed(array: &NpyArray, numbers: Vec<f32>) -> anyhow::Result<CondensedDis
     }
 }
 
-fn stored_diagram(persistence: &Persistence, entropy: &[f64], arguments: &TopologyArgs) -> Diagram {
+fn stored_diagram(
+    persistence: &Persistence,
+    entropy: &[f64],
+    generators: &[Generator],
+    arguments: &TopologyArgs,
+) -> Diagram {
     let metric =
         if arguments.distances { "precomputed".to_owned() } else { format!("{:?}", arguments.metric).to_lowercase() };
     let metadata = [
@@ -316,7 +384,7 @@ fn stored_diagram(persistence: &Persistence, entropy: &[f64], arguments: &Topolo
         dgms: persistence.diagrams.iter().map(|bars| bars.iter().map(bar).collect()).collect(),
         entropy: Some(entropy.to_vec()),
         metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        gens: std::collections::BTreeMap::new(),
+        gens: generator_arrays(generators),
     }
 }
 
@@ -369,6 +437,41 @@ fn print_topology(persistence: &Persistence, entropy: &[f64], seconds: &Seconds)
         seconds.collapse.as_secs_f64(),
         seconds.reduction.as_secs_f64()
     ))
+}
+
+fn generator_json(generator: &Generator) -> serde_json::Value {
+    serde_json::json!({
+        "dimension": generator.dimension,
+        "bar": [generator.bar.birth, generator.bar.death],
+        "birth_simplex": generator.birth_simplex,
+        "death_simplex": generator.death_simplex,
+        "birth_edge": generator.birth_edge,
+        "death_edge": generator.death_edge,
+        "cycle": generator.cycle,
+        "loop": generator.loop_vertices,
+    })
+}
+
+/// How many points of a cycle a line shows.
+const SHOWN_POINTS: usize = 24;
+
+/// Says which points make the longest bars above dimension 0; those of components are in the JSON.
+fn print_generators(generators: &[Generator]) -> std::io::Result<()> {
+    for generator in generators.iter().filter(|generator| generator.dimension > 0) {
+        let points: Vec<usize> = generator.loop_vertices.clone().unwrap_or_else(|| {
+            let mut points = generator.cycle.concat();
+            points.sort_unstable();
+            points.dedup();
+            points
+        });
+        let shown: Vec<String> = points.iter().take(SHOWN_POINTS).map(ToString::to_string).collect();
+        let more = points.len().saturating_sub(SHOWN_POINTS);
+        let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };
+        let (what, bar) = (if generator.loop_vertices.is_some() { "loop" } else { "cycle" }, generator.bar);
+        let (dimension, points) = (generator.dimension, shown.join(" "));
+        print(&format!("H{dimension} [{:.4}, {:.4}): {what} of points {points}{more}", bar.birth, bar.death))?;
+    }
+    Ok(())
 }
 
 /// Returns the most memory that this process has held, where the system tells.
