@@ -101,8 +101,11 @@ pub enum EngineError {
     /// A bug: a thread of the engine ended before its time.
     #[error("a thread of the engine ended before its time; everything committed is kept; please report this")]
     ThreadLost,
-    /// A bug: everything was done without a failure, and something is still missing.
-    #[error("{count} objects are still missing after all work was done without a failure; please report this")]
+    /// The store contradicts itself, as a damaged one does; in a whole one this is a bug.
+    #[error(
+        "{count} objects are still missing after all work was done without a failure; the file may be damaged: run \
+         `loopscope doctor`, and report this if it finds nothing"
+    )]
     StillMissing {
         /// How many.
         count: usize,
