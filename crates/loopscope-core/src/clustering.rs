@@ -1,12 +1,20 @@
-//! Clusterings of an experiment's embeddings: computed first, then stored whole in one transaction.
+//! Clusterings of embeddings: computed first, then stored whole in one transaction.
+//!
+//! A clustering is frozen on the embeddings that it was made from, and names every one of them. Embeddings that come
+//! later change nothing in it; a new clustering is made beside it.
 
-use loopscope_analysis::cluster::{ClusterError, Duplicates, HdbscanParameters, Vectors, hdbscan};
+use loopscope_analysis::cluster::{
+    ClusterError, DensityTree, Duplicates, HdbscanParameters, Resources, SelectionMethod, Vectors, Watcher,
+    distance_baseline, layers, optics,
+};
+use serde_json::{Value, json};
 
 use crate::codec::canonical_json;
 use crate::experiment::{
-    Clock, ClusteringResult, ClusteringResultId, EmbeddingCluster, EmbeddingClusterId, Entropy, ExperimentId, ModelName,
+    Clock, ClusteringResult, ClusteringResultId, EmbeddingCluster, EmbeddingClusterId, EmbeddingId, Entropy,
+    ExperimentId, ModelName,
 };
-use crate::store::{Store, StoreError, StoredVector};
+use crate::store::{Store, StoreError};
 
 /// Why embeddings were not clustered.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +32,275 @@ pub enum ClusteringError {
         #[source]
         source: ClusterError,
     },
+    /// Vectors of one model are not equally long.
+    #[error(
+        "embedding {embedding} of {model} has {got} numbers, those before it {expected}: vectors of different \
+         lengths do not cluster together"
+    )]
+    Dimension {
+        /// Whose embeddings.
+        model: ModelName,
+        /// The first that differs, by its short id.
+        embedding: String,
+        /// Its length.
+        got: usize,
+        /// The length of those before it.
+        expected: usize,
+    },
     /// The system gave no randomness.
     #[error("the system gave no randomness")]
     Entropy(#[source] std::io::Error),
+}
+
+/// Vectors of one model in one matrix.
+#[derive(Clone, Debug, Default)]
+pub struct EmbeddingMatrix {
+    /// Whose they are, row by row.
+    pub ids: Vec<EmbeddingId>,
+    /// Row after row.
+    pub numbers: Vec<f32>,
+    /// The length of a row; 0 without rows.
+    pub dimension: usize,
+}
+
+impl EmbeddingMatrix {
+    /// Reads the vectors of a model in the given experiments, run by run, one embedding in `one_in`.
+    ///
+    /// Which one of `one_in` that follow each other is drawn, the same each time: a fixed step would fall in with the
+    /// cycles of runs, and see one state of many.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusteringError::Dimension`], or whatever the store says.
+    pub fn read(
+        store: &Store,
+        model: &ModelName,
+        experiments: &[ExperimentId],
+        one_in: usize,
+    ) -> Result<Self, ClusteringError> {
+        let one_in = one_in.max(1) as u64;
+        let mut matrix = Self::default();
+        let mut seen = 0u64;
+        for &experiment in experiments {
+            for run in store.runs(experiment)? {
+                for stored in store.trajectory(run.id, model)? {
+                    let (group, place) = (seen / one_in, seen % one_in);
+                    seen += 1;
+                    if mixed(group) % one_in == place {
+                        matrix.push(model, stored.id, stored.vector.numbers())?;
+                    }
+                }
+            }
+        }
+        Ok(matrix)
+    }
+
+    fn push(&mut self, model: &ModelName, id: EmbeddingId, numbers: &[f32]) -> Result<(), ClusteringError> {
+        if self.ids.is_empty() {
+            self.dimension = numbers.len();
+        } else if numbers.len() != self.dimension {
+            let (got, expected) = (numbers.len(), self.dimension);
+            return Err(ClusteringError::Dimension { model: model.clone(), embedding: id.short(), got, expected });
+        }
+        self.ids.push(id);
+        self.numbers.extend_from_slice(numbers);
+        Ok(())
+    }
+}
+
+/// Spreads the bits of a number (the finaliser of SplitMix64).
+fn mixed(number: u64) -> u64 {
+    let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// What to compute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Algorithm {
+    /// Exact HDBSCAN.
+    Hdbscan,
+    /// HDBSCAN at several resolutions of one tree.
+    Layers,
+    /// OPTICS.
+    Optics(OpticsCut),
+}
+
+/// How clusters are cut from an ordering.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OpticsCut {
+    /// Where reachability falls and rises by this share.
+    Steepness(f64),
+    /// At this distance.
+    Distance(f64),
+}
+
+impl Algorithm {
+    /// Returns the name in the store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hdbscan => "hdbscan",
+            Self::Layers => "layers",
+            Self::Optics(_) => "optics",
+        }
+    }
+}
+
+/// A clustering to be made.
+#[derive(Clone, Debug)]
+pub struct ClusteringRequest {
+    /// What to compute.
+    pub algorithm: Algorithm,
+    /// With which parameters.
+    pub parameters: HdbscanParameters,
+    /// Where they come from, for the record.
+    pub preset: String,
+    /// One embedding in so many was taken; at least 1.
+    pub one_in: usize,
+    /// Threads and memory; they change no result.
+    pub resources: Resources,
+}
+
+/// What was computed.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    /// One clustering, or one for each layer, finest first.
+    pub results: Vec<ClusteringResult>,
+    /// How many vectors are distinct.
+    pub distinct: usize,
+    /// How many times the vector that is repeated most is there.
+    pub copies_max: usize,
+}
+
+/// Labels of a clustering, whatever made it.
+struct Labels {
+    labels: Vec<Option<usize>>,
+    medoids: Vec<usize>,
+    probabilities: Option<Vec<f64>>,
+    persistence: Vec<f64>,
+    min_cluster_size: usize,
+}
+
+/// Computes the clusterings that a request asks for; nothing is stored.
+///
+/// # Errors
+///
+/// [`ClusteringError::Cluster`] or [`ClusteringError::Entropy`].
+pub fn compute_clusterings(
+    model: &ModelName,
+    matrix: &EmbeddingMatrix,
+    request: &ClusteringRequest,
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
+    watcher: Option<&mut Watcher<'_>>,
+) -> Result<Computed, ClusteringError> {
+    let started_at = clock.now();
+    let failed = |source| ClusteringError::Cluster { model: model.clone(), source };
+    let vectors = Vectors::new(&matrix.numbers, matrix.ids.len(), matrix.dimension).map_err(failed)?;
+    let (tree, layers) = cut(&vectors, request, watcher).map_err(failed)?;
+    let baseline = distance_baseline(&tree.core_distances());
+    let completed_at = clock.now().max(started_at);
+    let result = |(layer, labels): (usize, &Labels)| -> Result<ClusteringResult, ClusteringError> {
+        let persistence: serde_json::Map<String, Value> = (labels.medoids.iter().zip(&labels.persistence))
+            .map(|(&medoid, &persistence)| (matrix.ids[medoid].to_string(), json!(persistence)))
+            .collect();
+        let mut parameters = parameters_json(request, labels.min_cluster_size);
+        parameters["measured"] = json!({
+            "distinct": tree.distinct_row_count(),
+            "noise_by_distance": baseline.map(|baseline| baseline.noise_share),
+            "noise_by_distance_above": baseline.map(|baseline| baseline.threshold),
+            "persistence": persistence,
+        });
+        let parameters = canonical_json(&parameters).map_err(|error| StoreError::Invalid {
+            object: "clustering parameters".to_owned(),
+            defect: error.to_string(),
+        })?;
+        let member = |(row, label): (usize, &Option<usize>)| {
+            Ok(EmbeddingCluster {
+                id: EmbeddingClusterId::new(completed_at, entropy).map_err(ClusteringError::Entropy)?,
+                embedding_id: matrix.ids[row],
+                medoid_embedding_id: label.map(|cluster| matrix.ids[labels.medoids[cluster]]),
+                probability: labels.probabilities.as_ref().map(|probabilities| probabilities[row]),
+            })
+        };
+        Ok(ClusteringResult {
+            id: ClusteringResultId::new(completed_at, entropy).map_err(ClusteringError::Entropy)?,
+            embedding_model: model.clone(),
+            algorithm: request.algorithm.name().to_owned(),
+            parameters,
+            layer: layer as u64,
+            created_at: completed_at,
+            started_at,
+            completed_at: Some(completed_at),
+            members: labels.labels.iter().enumerate().map(member).collect::<Result<_, ClusteringError>>()?,
+        })
+    };
+    Ok(Computed {
+        results: layers.iter().enumerate().map(result).collect::<Result<_, _>>()?,
+        distinct: tree.distinct_row_count(),
+        copies_max: tree.copies_max(),
+    })
+}
+
+fn cut<'a>(
+    vectors: &Vectors<'a>,
+    request: &ClusteringRequest,
+    mut watcher: Option<&mut Watcher<'_>>,
+) -> Result<(DensityTree<'a>, Vec<Labels>), ClusterError> {
+    let (parameters, resources) = (&request.parameters, &request.resources);
+    let tree = DensityTree::new(vectors, parameters.min_samples(), resources, watcher.as_deref_mut())?;
+    let of_clustering = |min_cluster_size, clustering: loopscope_analysis::cluster::Clustering| Labels {
+        labels: clustering.labels,
+        medoids: clustering.medoids,
+        probabilities: Some(clustering.probabilities),
+        persistence: clustering.persistence,
+        min_cluster_size,
+    };
+    let size = parameters.min_cluster_size();
+    let cuts = match request.algorithm {
+        Algorithm::Hdbscan => vec![of_clustering(size, tree.cut(parameters, resources, watcher)?)],
+        Algorithm::Layers => layers(&tree, parameters, resources, watcher)?
+            .into_iter()
+            .map(|layer| of_clustering(layer.min_cluster_size, layer.clustering))
+            .collect(),
+        Algorithm::Optics(cut) => {
+            let order = optics(&tree, watcher.as_deref_mut())?;
+            let clusters = match cut {
+                OpticsCut::Steepness(xi) => order.at_steepness(vectors, xi, size, resources, watcher)?,
+                OpticsCut::Distance(epsilon) => order.at_distance(vectors, epsilon, resources, watcher)?,
+            };
+            vec![Labels {
+                labels: clusters.labels,
+                medoids: clusters.medoids,
+                probabilities: None,
+                persistence: vec![],
+                min_cluster_size: size,
+            }]
+        }
+    };
+    Ok((tree, cuts))
+}
+
+fn parameters_json(request: &ClusteringRequest, min_cluster_size: usize) -> Value {
+    let parameters = &request.parameters;
+    let mut value = json!({
+        "downsample": request.one_in,
+        "min_cluster_size": min_cluster_size,
+        "min_samples": parameters.min_samples(),
+        "preset": request.preset,
+    });
+    match request.algorithm {
+        Algorithm::Optics(OpticsCut::Steepness(xi)) => value["xi"] = json!(xi),
+        Algorithm::Optics(OpticsCut::Distance(epsilon)) => value["epsilon"] = json!(epsilon),
+        Algorithm::Hdbscan | Algorithm::Layers => {
+            value["allow_single_cluster"] = json!(parameters.allow_single_cluster());
+            value["duplicates"] = json!(if parameters.duplicates() == Duplicates::Merge { "merge" } else { "keep" });
+            value["epsilon"] = json!(parameters.epsilon());
+            value["method"] = json!(if parameters.method() == SelectionMethod::ExcessOfMass { "eom" } else { "leaf" });
+        }
+    }
+    value
 }
 
 /// Clusters the embeddings of each embedding model of an experiment by HDBSCAN with the default preset, and stores each
@@ -44,65 +318,19 @@ pub fn cluster_experiment(
     let experiment = store.experiment(id)?;
     let mut count = 0;
     for model in &experiment.config.embedding_models {
-        let vectors = store.vectors(id, model)?;
-        if !vectors.is_empty() {
-            let clustering = cluster_vectors(model, &vectors, clock, entropy)?;
-            store.create_clustering(&clustering)?;
+        let matrix = EmbeddingMatrix::read(store, model, &[id], 1)?;
+        if !matrix.ids.is_empty() {
+            let request = ClusteringRequest {
+                algorithm: Algorithm::Hdbscan,
+                parameters: HdbscanParameters::default(matrix.ids.len()),
+                preset: "default".to_owned(),
+                one_in: 1,
+                resources: Resources::default(),
+            };
+            let computed = compute_clusterings(model, &matrix, &request, (clock, entropy), None)?;
+            store.create_clusterings(&computed.results)?;
             count += 1;
         }
     }
     Ok(count)
-}
-
-/// Clusters vectors of one embedding model; the result names every vector.
-fn cluster_vectors(
-    model: &ModelName,
-    stored: &[StoredVector],
-    clock: &dyn Clock,
-    entropy: &dyn Entropy,
-) -> Result<ClusteringResult, ClusteringError> {
-    let started_at = clock.now();
-    let dimension = stored.first().map_or(0, |stored| stored.vector.dimension());
-    let values: Vec<f32> = stored.iter().flat_map(|stored| stored.vector.numbers()).copied().collect();
-    let parameters = HdbscanParameters::default(stored.len());
-    let clustering = Vectors::new(&values, stored.len(), dimension)
-        .and_then(|vectors| hdbscan(&vectors, &parameters))
-        .map_err(|source| ClusteringError::Cluster { model: model.clone(), source })?;
-    let completed_at = clock.now().max(started_at);
-    let stored_ids: Vec<_> = stored.iter().map(|stored| stored.id).collect();
-    let members = stored.iter().zip(&clustering.labels).zip(&clustering.probabilities);
-    let member = |((stored, label), &probability): ((&StoredVector, &Option<usize>), &f64)| {
-        Ok(EmbeddingCluster {
-            id: EmbeddingClusterId::new(completed_at, entropy).map_err(ClusteringError::Entropy)?,
-            embedding_id: stored.id,
-            medoid_embedding_id: label.map(|cluster| stored_ids[clustering.medoids[cluster]]),
-            probability: Some(probability),
-        })
-    };
-    let members = members.map(member).collect::<Result<Vec<_>, ClusteringError>>()?;
-    Ok(ClusteringResult {
-        id: ClusteringResultId::new(completed_at, entropy).map_err(ClusteringError::Entropy)?,
-        embedding_model: model.clone(),
-        algorithm: "hdbscan".to_owned(),
-        parameters: parameters_json(&parameters)?,
-        layer: 0,
-        created_at: completed_at,
-        started_at,
-        completed_at: Some(completed_at),
-        members,
-    })
-}
-
-fn parameters_json(parameters: &HdbscanParameters) -> Result<String, StoreError> {
-    let value = serde_json::json!({
-        "allow_single_cluster": parameters.allow_single_cluster(),
-        "duplicates": if parameters.duplicates() == Duplicates::Merge { "merge" } else { "keep" },
-        "epsilon": parameters.epsilon(),
-        "method": "eom",
-        "min_cluster_size": parameters.min_cluster_size(),
-        "min_samples": parameters.min_samples(),
-        "preset": "default",
-    });
-    canonical_json(&value)
-        .map_err(|error| StoreError::Invalid { object: "clustering parameters".to_owned(), defect: error.to_string() })
 }

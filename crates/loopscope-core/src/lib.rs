@@ -4,6 +4,7 @@
 //! module here: compute, then create the object with all its fields, then commit once. Nothing in this crate prints,
 //! exits, reads the environment, or knows a model by name; models, clock and chance come in as arguments.
 
+pub mod analysis;
 pub mod backend;
 mod causes;
 pub mod clustering;
@@ -13,6 +14,10 @@ pub mod doctor;
 pub mod engine;
 pub mod experiment;
 pub mod export;
+pub mod import;
 pub mod plan;
 pub mod store;
 pub mod verify;
+
+/// The mathematics of clusters, for those who have vectors of their own.
+pub use loopscope_analysis::cluster;

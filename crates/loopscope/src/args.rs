@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
-use crate::command::{ArrayCommand, ExportCommand, MergeArgs, VerifyArgs};
+use crate::command::{
+    AnalyseCommand, ArrayCommand, ClusterCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs,
+};
 use crate::next::DEFAULT_DATABASE;
 
 const EXAMPLES: &str = "\
@@ -57,6 +59,7 @@ impl Global {
         OpenOptions {
             busy_timeout: Duration::from_secs(self.busy_timeout),
             free_bytes_min: self.min_free.saturating_mul(1 << 20),
+            ..OpenOptions::default()
         }
     }
 }
@@ -95,10 +98,19 @@ pub(crate) enum Command {
     /// Look at the models that this program knows
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Look at what trajectories do: tables with intervals over runs
+    #[command(subcommand, alias = "analyze")]
+    Analyse(AnalyseCommand),
+    /// Cluster embeddings and look at the clusters
+    #[command(alias = "clusters")]
+    Cluster {
+        #[command(subcommand)]
+        command: Option<ClusterCommand>,
+    },
     /// Measure arrays of your own, without a database
     #[command(subcommand)]
     Array(ArrayCommand),
-    /// Look for anything wrong or missing in a database, without changing it
+    /// Look for anything wrong or missing in a database, and mend it if asked
     Doctor(DoctorArgs),
     /// Do a sample of stored steps again, and compare what comes out with what is stored
     Verify(VerifyArgs),
@@ -107,6 +119,9 @@ pub(crate) enum Command {
     /// Write parts of the record into files of their own
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Carry records of other programs into the database
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Copy the database, consistently, while others write
     Backup {
         /// The file to make; it must not exist
@@ -131,7 +146,12 @@ impl Command {
     /// Returns whether the command, asked for JSON, prints an event a line.
     pub(crate) fn tells_events(&self) -> bool {
         use ExperimentCommand::{Extend, Resume, Run};
-        matches!(self, Self::Demo(_) | Self::Experiment { command: Some(Run { .. } | Resume { .. } | Extend { .. }) })
+        matches!(
+            self,
+            Self::Demo(_)
+                | Self::Doctor(_)
+                | Self::Experiment { command: Some(Run { .. } | Resume { .. } | Extend { .. }) }
+        )
     }
 }
 
@@ -144,6 +164,9 @@ pub(crate) struct EngineArgs {
     /// Attempts at a call that fails in passing, in all
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) attempts: u64,
+    /// Memory that one diagram may take, such as 8GiB, instead of what the config says
+    #[arg(long, value_name = "SIZE", value_parser = loopscope_core::experiment::parse_size)]
+    pub(crate) diagram_memory: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -275,6 +298,20 @@ pub(crate) struct DoctorArgs {
     /// Decode every picture and compare its pixels with their hash
     #[arg(long)]
     pub(crate) decode_images: bool,
+    /// Take out what is invalid, with what rests on it, and compute what is missing; asks first
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// With --fix: do not ask
+    #[arg(long, requires = "fix")]
+    pub(crate) yes: bool,
+    /// With --fix: copy the database here before anything is changed
+    #[arg(long, value_name = "FILE", requires = "fix")]
+    pub(crate) backup: Option<PathBuf>,
+    /// With --fix: make no copy, not even before tables are written anew
+    #[arg(long, requires = "fix", conflicts_with = "backup")]
+    pub(crate) no_backup: bool,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 /// Returns a name that an experiment can have: what is asked for, without the blanks around it.

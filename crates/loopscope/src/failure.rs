@@ -5,9 +5,11 @@ use std::process::ExitCode;
 use loopscope_core::clustering::ClusteringError;
 use loopscope_core::config::ConfigError;
 use loopscope_core::engine::EngineError;
+use loopscope_core::import::legacy::ImportError;
 use loopscope_core::store::{MergeError, StoreError};
 
 use crate::args::Global;
+use crate::command::import::hint_of as hint_of_import;
 use crate::report::{Talk, print_json_line};
 
 /// How a process ends.
@@ -110,11 +112,20 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 }
 
 fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
-    error.chain().find_map(|cause| match (cause.downcast_ref(), cause.downcast_ref(), cause.downcast_ref()) {
-        (Some(EngineError::Store(error)), _, _)
-        | (_, Some(ClusteringError::Store(error)), _)
-        | (_, _, Some(MergeError::Store(error))) => Some(error),
-        _ => cause.downcast_ref::<StoreError>(),
+    error.chain().find_map(|cause| {
+        if let Some(EngineError::Store(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
+        if let Some(ClusteringError::Store(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
+        if let Some(MergeError::Store(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
+        if let Some(ImportError::Store(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
+        cause.downcast_ref::<StoreError>()
     })
 }
 
@@ -125,6 +136,10 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     }
     let merge = error.chain().find_map(|cause| cause.downcast_ref::<MergeError>());
     if let Some(hint) = merge.and_then(|error| crate::command::merge::hint(error, global)) {
+        return Some(hint);
+    }
+    let import = error.chain().find_map(|cause| cause.downcast_ref::<ImportError>());
+    if let Some(hint) = import.and_then(|error| hint_of_import(error, global)) {
         return Some(hint);
     }
     let resume = global.command("experiment resume latest");

@@ -18,6 +18,8 @@ pub(super) struct CondensedCluster {
     pub(super) death: f64,
     /// Σ over its rows of (λ at which the row leaves it - birth): its excess of mass. NaN when it is born at λ = ∞.
     pub(super) stability: f64,
+    /// The rows that it begins with.
+    pub(super) row_count: usize,
 }
 
 /// The condensed tree over the vertices.
@@ -67,7 +69,7 @@ pub(super) fn condense(tree: &Linkage<'_>, min_cluster_size: usize) -> Condensed
 
 impl CondensedTree {
     fn add_cluster(&mut self, parent: Option<usize>, birth: f64) -> usize {
-        let cluster = CondensedCluster { parent, children: None, birth, death: birth, stability: 0.0 };
+        let cluster = CondensedCluster { parent, children: None, birth, death: birth, stability: 0.0, row_count: 0 };
         self.clusters.push(cluster);
         self.clusters.len() - 1
     }
@@ -90,13 +92,13 @@ impl CondensedTree {
         let cluster = &mut self.clusters[cluster];
         cluster.death = cluster.death.max(lambda);
         cluster.stability += (lambda - cluster.birth) * row_count as f64;
+        cluster.row_count += row_count;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::linkage::linkage;
-    use super::super::minimum_spanning_tree::TreeEdge;
+    use super::super::linkage::{TreeEdge, linkage};
     use super::*;
 
     fn edge(a: usize, b: usize, weight: f64) -> TreeEdge {
@@ -108,14 +110,20 @@ mod tests {
         // Two pairs at distance 1, half apart from each other, and a straggler at 4.
         let edges = [edge(0, 1, 0.25), edge(2, 3, 0.5), edge(1, 2, 1.0), edge(3, 4, 4.0)];
         let condensed = condense(&linkage(&edges, &[1; 5]), 2);
-        let cluster =
-            |parent, children, birth, death, stability| CondensedCluster { parent, children, birth, death, stability };
+        let cluster = |parent, children, birth, death, stability, row_count| CondensedCluster {
+            parent,
+            children,
+            birth,
+            death,
+            stability,
+            row_count,
+        };
         assert_eq!(
             condensed.clusters,
             [
-                cluster(None, Some([1, 2]), 0.0, 1.0, 4.0 + 0.25),
-                cluster(Some(0), None, 1.0, 4.0, 6.0),
-                cluster(Some(0), None, 1.0, 2.0, 2.0),
+                cluster(None, Some([1, 2]), 0.0, 1.0, 4.0 + 0.25, 5),
+                cluster(Some(0), None, 1.0, 4.0, 6.0, 2),
+                cluster(Some(0), None, 1.0, 2.0, 2.0, 2),
             ]
         );
         assert_eq!(condensed.cluster_of_vertex, [1, 1, 2, 2, 0]);
@@ -127,7 +135,7 @@ mod tests {
         let condensed = condense(&linkage(&[edge(0, 1, 0.5), edge(1, 2, 1.0)], &[1, 1, 3]), 2);
         assert_eq!(
             condensed.clusters[2],
-            CondensedCluster { parent: Some(0), children: None, birth: 1.0, death: 1.0, stability: 0.0 }
+            CondensedCluster { parent: Some(0), children: None, birth: 1.0, death: 1.0, stability: 0.0, row_count: 3 }
         );
         assert_eq!(condensed.cluster_of_vertex, [1, 1, 2]);
     }

@@ -44,8 +44,13 @@ impl<'a> Vertices<'a> {
         self.vectors.row(self.first_row[vertex])
     }
 
-    pub(super) fn first_row(&self, vertex: usize) -> usize {
-        self.first_row[vertex]
+    /// For each vertex its first row, ascending.
+    pub(super) fn first_rows(&self) -> &[usize] {
+        &self.first_row
+    }
+
+    pub(super) fn vectors(&self) -> &Vectors<'a> {
+        &self.vectors
     }
 
     /// How many rows stand on each vertex; at least 1.

@@ -18,6 +18,24 @@ pub enum ClusterError {
     MinSamplesTooSmall { got: usize },
     /// A distance threshold is a finite number, zero or more.
     EpsilonOutOfRange { got: f64 },
+    /// The share by which reachability has to fall or rise is between 0 and 1.
+    XiOutOfRange { got: f64 },
+    /// A tree of another `min_samples` was to be cut.
+    OtherMinSamples { tree: usize, got: usize },
+    /// New vectors are of another length than the old ones.
+    OtherDimension { expected: usize, got: usize },
+    /// The exact tree of so many distinct points takes too long.
+    TooManyPoints { got: usize, max: usize },
+    /// The computation would take more memory than it may.
+    TooMuchMemory { needed_bytes: u64, allowed_bytes: u64 },
+    /// Whoever watched said stop.
+    Cancelled,
+}
+
+impl From<super::workers::Cancelled> for ClusterError {
+    fn from(_: super::workers::Cancelled) -> Self {
+        Self::Cancelled
+    }
 }
 
 impl fmt::Display for ClusterError {
@@ -41,6 +59,23 @@ impl fmt::Display for ClusterError {
                 write!(f, "min_samples is {got}, expected at least 1 (it counts the point itself)")
             }
             Self::EpsilonOutOfRange { got } => write!(f, "epsilon is {got}, expected a finite distance of 0 or more"),
+            Self::XiOutOfRange { got } => write!(f, "xi is {got}, expected a number above 0 and below 1"),
+            Self::OtherMinSamples { tree, got } => {
+                write!(f, "min_samples is {got}, expected {tree}, with which the tree was made")
+            }
+            Self::OtherDimension { expected, got } => {
+                write!(f, "the new vectors have {got} columns, expected {expected} as the old ones have")
+            }
+            Self::TooManyPoints { got, max } => write!(
+                f,
+                "there are {got} distinct vectors, and exact clustering looks at every pair: at most {max} are taken"
+            ),
+            Self::TooMuchMemory { needed_bytes, allowed_bytes } => {
+                let mib = |bytes: &u64| bytes.div_ceil(1 << 20);
+                let (needed, allowed) = (mib(needed_bytes), mib(allowed_bytes));
+                write!(f, "clustering needs about {needed} MiB of memory, and may take {allowed} MiB")
+            }
+            Self::Cancelled => write!(f, "clustering was stopped"),
         }
     }
 }

@@ -1,6 +1,23 @@
 //! The single-linkage tree: the order in which the edges of a spanning tree join its components.
 
-use super::minimum_spanning_tree::TreeEdge;
+use super::edge::{Components as Sets, Edge};
+
+/// An edge of a spanning tree, with `a < b`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct TreeEdge {
+    pub(super) a: usize,
+    pub(super) b: usize,
+    /// The mutual-reachability distance, no longer squared; it can be 0 between copies and infinite without core
+    /// points.
+    pub(super) weight: f64,
+}
+
+impl From<&Edge> for TreeEdge {
+    fn from(edge: &Edge) -> Self {
+        let [a, b] = edge.ends();
+        Self { a, b, weight: edge.weight_squared.sqrt() }
+    }
+}
 
 /// One joining of two components.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,29 +84,23 @@ impl Linkage<'_> {
 
 /// Disjoint sets, each knowing the tree node that stands for it.
 struct Components {
-    parent: Vec<usize>,
-    size: Vec<usize>,
+    sets: Sets,
     node: Vec<usize>,
 }
 
 impl Components {
     fn new(count: usize) -> Self {
-        Self { parent: (0..count).collect(), size: vec![1; count], node: (0..count).collect() }
+        Self { sets: Sets::new(count), node: (0..count).collect() }
     }
 
-    fn find(&mut self, mut member: usize) -> usize {
-        while self.parent[member] != member {
-            self.parent[member] = self.parent[self.parent[member]];
-            member = self.parent[member];
-        }
-        member
+    fn find(&mut self, member: usize) -> usize {
+        self.sets.find(member)
     }
 
-    fn join(&mut self, [a, b]: [usize; 2], node: usize) {
-        let (child, parent) = if self.size[a] < self.size[b] { (a, b) } else { (b, a) };
-        self.parent[child] = parent;
-        self.size[parent] += self.size[child];
-        self.node[parent] = node;
+    fn join(&mut self, roots: [usize; 2], node: usize) {
+        self.sets.join(roots);
+        let root = self.sets.find(roots[0]);
+        self.node[root] = node;
     }
 }
 

@@ -110,6 +110,30 @@ impl HdbscanParameters {
         Ok(Self { epsilon, ..self })
     }
 
+    /// Sets the size of the smallest cluster, in rows.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::MinClusterSizeTooSmall`] below 2.
+    pub fn with_min_cluster_size(self, min_cluster_size: usize) -> Result<Self, ClusterError> {
+        if min_cluster_size < 2 {
+            return Err(ClusterError::MinClusterSizeTooSmall { got: min_cluster_size });
+        }
+        Ok(Self { min_cluster_size, ..self })
+    }
+
+    /// Sets how many rows, the point itself included, make a core point.
+    ///
+    /// # Errors
+    ///
+    /// [`ClusterError::MinSamplesTooSmall`] below 1.
+    pub fn with_min_samples(self, min_samples: usize) -> Result<Self, ClusterError> {
+        if min_samples < 1 {
+            return Err(ClusterError::MinSamplesTooSmall { got: min_samples });
+        }
+        Ok(Self { min_samples, ..self })
+    }
+
     /// Sets whether the root of the tree may be the one cluster.
     #[must_use]
     pub fn with_single_cluster(self, allow_single_cluster: bool) -> Self {

@@ -94,7 +94,7 @@ mod tests {
         let clusters = (0..clusters.len())
             .map(|c| {
                 let (parent, birth, stability) = clusters[c];
-                CondensedCluster { parent, children: children(c), birth, death: f64::MAX, stability }
+                CondensedCluster { parent, children: children(c), birth, death: f64::MAX, stability, row_count: 0 }
             })
             .collect();
         CondensedTree { clusters, cluster_of_vertex: vec![], lambda_of_vertex: vec![] }

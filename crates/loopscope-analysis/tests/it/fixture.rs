@@ -19,12 +19,17 @@ impl Matrix {
 }
 
 fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cluster").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-/// Reads a little-endian float32 matrix in C order, npy format 1.0.
 pub(crate) fn read_matrix(name: &str) -> Matrix {
-    let bytes = fs::read(path(&format!("{name}.npy"))).unwrap();
+    let (values, row_count, dimension) = read_npy(&format!("cluster/{name}.npy"));
+    Matrix { values, row_count, dimension }
+}
+
+/// Reads a little-endian float32 matrix in C order, npy format 1.0: its numbers, rows and columns.
+pub(crate) fn read_npy(name: &str) -> (Vec<f32>, usize, usize) {
+    let bytes = fs::read(path(name)).unwrap();
     assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00", "{name} is npy 1.0");
     let header_length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let (header, body) = bytes[10..].split_at(header_length);
@@ -33,11 +38,11 @@ pub(crate) fn read_matrix(name: &str) -> Matrix {
     let shape = header.split(['(', ')']).nth(1).unwrap();
     let shape: Vec<usize> = shape.split(',').map(|extent| extent.trim().parse().unwrap()).collect();
     let values = body.as_chunks::<4>().0.iter().map(|&value| f32::from_le_bytes(value)).collect();
-    Matrix { values, row_count: shape[0], dimension: shape[1] }
+    (values, shape[0], shape[1])
 }
 
 pub(crate) fn read_reference(name: &str) -> Value {
-    let text = fs::read_to_string(path("reference.json")).unwrap();
+    let text = fs::read_to_string(path("cluster/reference.json")).unwrap();
     let mut reference: Value = serde_json::from_str(&text).unwrap();
     reference[name].take()
 }

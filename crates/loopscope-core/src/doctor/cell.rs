@@ -1,8 +1,10 @@
 //! Values as they lie in a row, whatever they are: a reader that wants a type gets `None` for another one.
 
-use rusqlite::Row;
 use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row};
 
+use super::finding::Place;
+use super::table::{TABLES, Table};
 use crate::experiment::ExperimentId;
 
 /// Returns a value by the name of its column; NULL when there is no such column.
@@ -71,27 +73,48 @@ pub(super) fn short(id: [u8; 16]) -> String {
 pub(super) struct Subject {
     pub object: String,
     pub id: Option<String>,
+    pub place: Option<Place>,
 }
 
 impl Subject {
     /// Names the object of a row by the id in its column `key`, or, when that is no id, by its rowid.
     pub(super) fn of_row(noun: &str, row: &Row<'_>, key: &str) -> Self {
+        let rowid = integer(row, "rowid");
+        let table = TABLES.iter().find(|table| table.noun == noun);
+        let place = table.zip(rowid).map(|(table, rowid)| Place { table: table.name, rowid });
         match blob(row, key) {
-            Some(id) if id.len() == 16 => bytes(row, key).map_or_else(
-                || Self::at_rowid(noun, row),
-                |id| Self { object: format!("{noun} {}", short(id)), id: Some(hyphenated(id)) },
-            ),
-            Some(hash) if hash.len() == 32 => {
-                let digits = hex(hash);
-                Self { object: format!("{noun} {}", &digits[..8]), id: Some(digits) }
+            Some(id) if id.len() == 16 || id.len() == 32 => {
+                let (object, id) = named(noun, id);
+                Self { object, id: Some(id), place }
             }
-            _ => Self::at_rowid(noun, row),
+            _ => {
+                let rowid = rowid.map_or_else(|| "unknown".to_owned(), |rowid| rowid.to_string());
+                Self { object: format!("{noun} at rowid {rowid}"), id: None, place }
+            }
         }
     }
 
-    fn at_rowid(noun: &str, row: &Row<'_>) -> Self {
-        let rowid = integer(row, "rowid").map_or_else(|| "unknown".to_owned(), |rowid| rowid.to_string());
-        Self { object: format!("{noun} at rowid {rowid}"), id: None }
+    /// Names the row with this rowid, which is read for it.
+    pub(super) fn at(connection: &Connection, table: &Table, rowid: i64) -> Self {
+        let (name, key) = (table.name, table.key());
+        let sql = format!("SELECT rowid AS rowid, {key} AS {key} FROM {name} WHERE rowid = ?1");
+        let read = || connection.prepare_cached(&sql)?.query_row([rowid], |row| Ok(Self::of_row(table.noun, row, key)));
+        read().unwrap_or_else(|_| Self {
+            object: format!("{} at rowid {rowid}", table.noun),
+            id: None,
+            place: Some(Place { table: name, rowid }),
+        })
+    }
+}
+
+/// Returns the short and the long name of an object by its id, of 16 bytes, or its hash.
+fn named(noun: &str, id: &[u8]) -> (String, String) {
+    match <[u8; 16]>::try_from(id) {
+        Ok(id) => (format!("{noun} {}", short(id)), hyphenated(id)),
+        Err(_) => {
+            let digits = hex(id);
+            (format!("{noun} {}", &digits[..8]), digits)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::cell::{self, Subject, quoted, text};
-use super::finding::{Finding, FindingKind, Ledger, Severity};
+use super::finding::{FindingKind, Ledger, Severity};
 use super::table::CLUSTERING_OF_EXPERIMENT;
 use crate::experiment::ExperimentId;
 
@@ -39,8 +39,7 @@ fn each_clustering(
 }
 
 fn violation(ledger: &mut Ledger<'_>, kind: FindingKind, subject: &Subject, defect: String) {
-    let (object, id) = (subject.object.clone(), subject.id.clone());
-    ledger.add(&Finding { severity: Severity::Violation, kind, object, id, experiment: None, defect });
+    ledger.add_of(Severity::Violation, kind, subject, None, defect);
 }
 
 /// Checks that there are members, and that they are embeddings of the clustering's model.

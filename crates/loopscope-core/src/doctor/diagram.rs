@@ -9,16 +9,16 @@
 //! An imported diagram came from another program, whose distances of equal vectors need not be zero: there a
 //! difference is a note.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
 
 use rusqlite::{Connection, params};
 
-use super::cell::{Subject, blob, quoted, text};
+use super::cell::{Subject, blob, is_null, quoted, text};
 use super::experiment::Asked;
 use super::finding::{FindingKind, Ledger, Severity};
-use super::run::{Walked, check_end, count_model};
-use crate::codec::{Diagram, Scalar, decode_diagram};
+use super::run::{Embedded, Walked, check_end, count_model};
+use crate::codec::{Diagram, Scalar, check_generators, decode_diagram};
 use crate::plan::DIAGRAM_POINTS_MIN;
 
 /// How far a stored entropy may be from the one of the bars.
@@ -30,7 +30,7 @@ pub(super) fn check_diagrams(
     ledger: &mut Ledger<'_>,
     asked: &mut Asked,
     run: &Walked,
-    embedded: &BTreeMap<String, u64>,
+    embedded: &BTreeMap<String, Embedded>,
     missing: &BTreeMap<String, u64>,
 ) -> rusqlite::Result<BTreeSet<String>> {
     let sql = "SELECT rowid AS rowid, id, embedding_model, diagram_data, completed_at FROM persistence_diagram \
@@ -40,41 +40,25 @@ pub(super) fn check_diagrams(
     let mut models = BTreeSet::new();
     while let Some(row) = rows.next()? {
         let subject = Subject::of_row("persistence diagram", row, "id");
-        check_end(ledger, asked, &subject, row);
+        check_end(ledger, asked, is_null(row, "completed_at"), || subject.clone());
         let Some(model) = text(row, "embedding_model") else { continue };
         count_model(asked, model);
         models.insert(model.to_owned());
-        let points = embedded.get(model).copied().unwrap_or(0);
+        let of_model = embedded.get(model);
+        let points = of_model.map_or(0, |embedded| embedded.count);
         let checker = Checker { asked, run, subject, model, points };
         checker.check_right_to_be(ledger, missing.get(model).copied().unwrap_or(0));
         if let Some(bytes) = blob(row, "diagram_data")
             && let Some(diagram) = checker.decode(ledger, bytes)
         {
             checker.check_entropy(ledger, &diagram);
+            checker.check_generators(ledger, &diagram);
             if checker.check_bars(ledger, &diagram) {
-                checker.check_points(ledger, &diagram, distinct_vectors(connection, run, model)?);
+                checker.check_points(ledger, &diagram, of_model.map_or(0, Embedded::distinct));
             }
         }
     }
     Ok(models)
-}
-
-/// Counts the distinct vectors of a trajectory; a zero is a zero whatever its sign.
-fn distinct_vectors(connection: &Connection, run: &Walked, model: &str) -> rusqlite::Result<u64> {
-    let sql = "SELECT e.vector AS vector FROM invocation i CROSS JOIN embedding e ON e.invocation_id = i.id \
-               AND e.embedding_model = ?2 WHERE i.run_id = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![run.id, model])?;
-    let mut seen: HashSet<[u8; 32]> = HashSet::new();
-    while let Some(row) = rows.next()? {
-        let mut hasher = blake3::Hasher::new();
-        for &number in blob(row, "vector").unwrap_or_default().as_chunks::<4>().0 {
-            let number = f32::from_le_bytes(number) + 0.0; // Turns a negative zero into a positive one.
-            hasher.update(&number.to_le_bytes());
-        }
-        seen.insert(*hasher.finalize().as_bytes());
-    }
-    Ok(seen.len() as u64)
 }
 
 struct Checker<'a> {
@@ -147,6 +131,14 @@ impl Checker<'_> {
             self.report(ledger, Severity::Violation, FindingKind::DiagramBars, defect);
         }
         is_sound
+    }
+
+    /// Checks that generators name bars of the diagram and steps of the run.
+    fn check_generators(&self, ledger: &mut Ledger<'_>, diagram: &Diagram) {
+        let points = usize::try_from(self.points).unwrap_or(usize::MAX);
+        if let Err(defect) = check_generators(diagram, points) {
+            self.report(ledger, Severity::Violation, FindingKind::DiagramGenerators, defect);
+        }
     }
 
     /// Checks the bars of dimension 0 against the vectors.

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::cell::{self, Subject, integer, quoted, text};
 use super::finding::{Finding, FindingKind, Ledger, Severity};
+use super::known::Known;
 use super::{failure, list, run};
 use crate::codec::canonical_json;
 use crate::experiment::{ExperimentId, ModelKind, OutputType};
@@ -23,8 +24,8 @@ pub(super) struct Asked {
     pub max_length: Option<i64>,
     /// What each embedding model takes, where the store says it.
     pub embedders: BTreeMap<String, OutputType>,
-    /// The dimension of the first vector of each model, with the object that has it.
-    pub dimensions: BTreeMap<String, (i64, String)>,
+    /// How many vectors of each dimension each model has.
+    pub dimensions: BTreeMap<String, BTreeMap<u32, u64>>,
     /// Rows of models that are not asked for.
     pub not_asked_for: BTreeMap<String, u64>,
     pub has_invocations: bool,
@@ -35,6 +36,22 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Counts a vector of a model by its dimension.
+    pub(super) fn take_dimension(&mut self, model: &str, dimension: u32) {
+        match self.dimensions.get_mut(model) {
+            Some(counts) => *counts.entry(dimension).or_default() += 1,
+            None => {
+                self.dimensions.insert(model.to_owned(), BTreeMap::from([(dimension, 1)]));
+            }
+        }
+    }
+
+    /// Returns the dimension that most vectors of a model have, and how many do.
+    pub(super) fn dimension_of(&self, model: &str) -> Option<(u32, u64)> {
+        let counts = self.dimensions.get(model)?;
+        counts.iter().max_by_key(|(_, count)| **count).map(|(&dimension, &count)| (dimension, count))
+    }
+
     /// Returns `Note` for an imported experiment, a violation otherwise.
     pub(super) fn violation(&self) -> Severity {
         if self.is_legacy { Severity::Note } else { Severity::Violation }
@@ -48,14 +65,7 @@ impl Asked {
         subject: &Subject,
         defect: String,
     ) {
-        ledger.add(&Finding {
-            severity,
-            kind,
-            object: subject.object.clone(),
-            id: subject.id.clone(),
-            experiment: Some(cell::hyphenated(self.id)),
-            defect,
-        });
+        ledger.add_of(severity, kind, subject, Some(cell::hyphenated(self.id)), defect);
     }
 
     /// Reports something that is missing, and takes note that the experiment is not complete.
@@ -66,8 +76,14 @@ impl Asked {
 }
 
 /// Checks every experiment, or one.
-pub(super) fn check_experiments(connection: &Connection, ledger: &mut Ledger<'_>, only: Option<ExperimentId>) {
-    let outcome = each_experiment(connection, ledger, only);
+pub(super) fn check_experiments(
+    connection: &Connection,
+    ledger: &mut Ledger<'_>,
+    only: Option<ExperimentId>,
+    known: &mut Known,
+) {
+    let outcome = each_experiment(connection, ledger, only, known);
+    known.walked.broken += u64::from(outcome.is_err());
     ledger.unreadable("table experiment", outcome);
 }
 
@@ -75,6 +91,7 @@ fn each_experiment(
     connection: &Connection,
     ledger: &mut Ledger<'_>,
     only: Option<ExperimentId>,
+    known: &mut Known,
 ) -> rusqlite::Result<()> {
     let filter = if only.is_some() { " WHERE id = ?1" } else { "" };
     let sql = format!(
@@ -90,7 +107,7 @@ fn each_experiment(
         // Without an id nothing can belong to it, which is a finding of the pass over rows.
         if let Some(mut asked) = asked_of_row(row) {
             let times = (integer(row, "started_at"), integer(row, "completed_at"));
-            check_experiment(connection, ledger, &mut asked, times);
+            check_experiment(connection, ledger, &mut asked, times, known);
         }
     }
     Ok(())
@@ -119,6 +136,36 @@ fn asked_of_row(row: &Row<'_>) -> Option<Asked> {
     })
 }
 
+/// Notes each model that an experiment asks for and `is_known` does not know; returns how many notes there are.
+pub(super) fn note_unknown_models(
+    connection: &Connection,
+    only: Option<ExperimentId>,
+    is_known: &dyn Fn(&str) -> bool,
+    found: &mut dyn FnMut(&Finding),
+) -> rusqlite::Result<u64> {
+    let sql = "SELECT rowid AS rowid, id, networks, embedding_models FROM experiment WHERE ?1 IS NULL OR id = ?1";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(params![only.map(|id| *id.as_bytes())])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        // Lists that do not read are violations, which the check tells.
+        let networks = text(row, "networks").and_then(|text| list::networks(text).ok()).unwrap_or_default();
+        let embedders = text(row, "embedding_models").and_then(|text| list::network(text).ok()).unwrap_or_default();
+        let models: BTreeSet<String> = networks.into_iter().flatten().chain(embedders).collect();
+        let subject = Subject::of_row("experiment", row, "id");
+        for model in models.iter().filter(|model| !is_known(model)) {
+            let defect =
+                format!("this program has no model {}: what is missing of it cannot be computed here", quoted(model));
+            let Subject { object, id, place } = subject.clone();
+            let experiment = id.clone();
+            let kind = FindingKind::ModelUnknown;
+            found(&Finding { severity: Severity::Note, kind, object, id, place, experiment, defect });
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 /// Counts equal items: a prompt or seed given twice asks for two runs.
 fn counted<T: Ord>(items: Vec<T>) -> BTreeMap<T, u64> {
     let mut counts = BTreeMap::new();
@@ -133,6 +180,7 @@ fn check_experiment(
     ledger: &mut Ledger<'_>,
     asked: &mut Asked,
     times: (Option<i64>, Option<i64>),
+    known: &mut Known,
 ) {
     let object = asked.subject.object.clone();
     let mut all_read = true;
@@ -142,7 +190,7 @@ fn check_experiment(
     };
     let outcome = find_embedders(connection, ledger, asked);
     read(ledger, outcome);
-    let outcome = run::check_runs(connection, ledger, asked).map(|asked_for| {
+    let outcome = run::check_runs(connection, ledger, asked, known).map(|asked_for| {
         let missing = find_missing_runs(connection, ledger, asked, asked_for);
         read(ledger, missing);
     });

@@ -2,37 +2,43 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::cell::{self, Subject};
-use super::finding::{Finding, FindingKind, Ledger, Severity};
-use super::table::TABLES;
+use super::finding::{FindingKind, Ledger, Severity};
+use super::known::Walk;
+use super::table::{TABLES, Table};
 use crate::experiment::ExperimentId;
 use crate::store::{MIGRATIONS, migrate_with, schema_of};
 
 /// SQLite stops its check after so many defects.
-const INTEGRITY_MESSAGES_MAX: u64 = 1000;
+const INTEGRITY_MESSAGES_MAX: usize = 1000;
 
-/// Runs SQLite's own check, the thorough one: it also compares every index with its table.
-pub(super) fn check_integrity(connection: &Connection, ledger: &mut Ledger<'_>) {
-    let mut check = || -> rusqlite::Result<()> {
-        let mut statement = connection.prepare(&format!("PRAGMA integrity_check({INTEGRITY_MESSAGES_MAX})"))?;
-        let mut rows = statement.query([])?;
-        let mut count = 0;
-        while let Some(row) = rows.next()? {
-            let message = row.get_ref(0)?.as_bytes().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-            if message == "ok" {
-                continue;
-            }
-            count += 1;
-            let last =
-                if count == INTEGRITY_MESSAGES_MAX { " (the last that SQLite tells; there may be more)" } else { "" };
-            let defect = format!("{message}{last}");
+/// Runs SQLite's own check, the thorough one: it also compares every index with its table. Returns what it says.
+pub(super) fn integrity_messages(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(&format!("PRAGMA integrity_check({INTEGRITY_MESSAGES_MAX})"))?;
+    let mut rows = statement.query([])?;
+    let mut messages = Vec::new();
+    while let Some(row) = rows.next()? {
+        let message = row.get_ref(0)?.as_bytes().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+        if message != "ok" {
+            messages.push(message);
+        }
+    }
+    if let Some(last) = messages.get_mut(INTEGRITY_MESSAGES_MAX - 1) {
+        last.push_str(" (the last that SQLite tells; there may be more)");
+    }
+    Ok(messages)
+}
+
+/// Reports what SQLite's own check said.
+pub(super) fn report_integrity(ledger: &mut Ledger<'_>, outcome: rusqlite::Result<Vec<String>>) {
+    let outcome = outcome.map(|messages| {
+        for defect in messages {
             ledger.add_of_file(Severity::Violation, FindingKind::Integrity, "database".to_owned(), defect);
         }
-        Ok(())
-    };
-    let outcome = check();
+    });
     ledger.unreadable("database", outcome);
 }
 
@@ -79,17 +85,29 @@ pub(super) fn check_schema(connection: &Connection, ledger: &mut Ledger<'_>) -> 
 pub(super) fn check_duplicates(connection: &Connection, ledger: &mut Ledger<'_>, differing: &BTreeSet<String>) {
     for table in TABLES.iter().filter(|table| differing.contains(table.name)) {
         for columns in table.unique {
-            let name = table.name;
-            let sql =
-                format!("SELECT count(*), min(rowid) AS rowid FROM {name} GROUP BY {columns} HAVING count(*) > 1");
+            let (name, key) = (table.name, table.key());
+            let sql = format!(
+                "SELECT rowid AS rowid, {key}, {columns} FROM {name} WHERE ({columns}) IN \
+                 (SELECT {columns} FROM {name} GROUP BY {columns} HAVING count(*) > 1) ORDER BY {columns}, {key}, rowid"
+            );
+            let count = columns.split(", ").count();
             let mut check = || -> rusqlite::Result<()> {
                 let mut statement = connection.prepare(&sql)?;
                 let mut rows = statement.query([])?;
+                let mut first: Option<(Vec<Value>, String)> = None;
                 while let Some(row) = rows.next()? {
-                    let count: i64 = row.get(0)?;
-                    let object = Subject::of_row(table.noun, row, table.key()).object;
-                    let defect = format!("{count} rows share ({columns}), expected 1");
-                    ledger.add_of_file(Severity::Violation, FindingKind::Duplicate, object, defect);
+                    let values =
+                        (2..2 + count).map(|place| row.get(place)).collect::<rusqlite::Result<Vec<Value>>>()?;
+                    let subject = Subject::of_row(table.noun, row, key);
+                    match &first {
+                        Some((shared, first)) if *shared == values => {
+                            let defect = format!("it shares ({columns}) with {first}, expected nothing alike");
+                            let is_key = *columns == key;
+                            let kind = if is_key { FindingKind::IdDuplicate } else { FindingKind::Duplicate };
+                            ledger.add_of(Severity::Violation, kind, &subject, None, defect);
+                        }
+                        _ => first = Some((values, subject.object)),
+                    }
                 }
                 Ok(())
             };
@@ -100,30 +118,56 @@ pub(super) fn check_duplicates(connection: &Connection, ledger: &mut Ledger<'_>,
 }
 
 /// Reports rows that refer to rows that are not there: all, or those of one experiment and of none.
-pub(super) fn check_foreign_keys(connection: &Connection, ledger: &mut Ledger<'_>, only: Option<ExperimentId>) {
+///
+/// SQLite looks up every reference of every row. For the two large tables the walk over the runs has done so already:
+/// where it met every row that the table has, in its place and with everything that it refers to, SQLite is not asked.
+pub(super) fn check_foreign_keys(
+    connection: &Connection,
+    ledger: &mut Ledger<'_>,
+    only: Option<ExperimentId>,
+    walked: &Walk,
+) {
+    let checked = |name: &str| ledger.diagnosis.checked.get(name).copied().unwrap_or(0);
+    let all_met = only.is_none()
+        && walked.broken == 0
+        && walked.runs == checked("run")
+        && walked.invocations == checked("invocation")
+        && walked.embeddings == checked("embedding");
+    for table in &TABLES {
+        if !(all_met && ["invocation", "embedding"].contains(&table.name)) {
+            check_foreign_keys_of(connection, ledger, only, table);
+        }
+    }
+}
+
+fn check_foreign_keys_of(
+    connection: &Connection,
+    ledger: &mut Ledger<'_>,
+    only: Option<ExperimentId>,
+    table: &'static Table,
+) {
     let mut check = || -> rusqlite::Result<()> {
-        let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
+        let mut statement = connection.prepare(&format!("PRAGMA foreign_key_check({})", table.name))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let broken = (row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, String>(2)?);
-            report_broken_reference(connection, ledger, only, broken);
+            report_broken_reference(connection, ledger, only, table, (row.get(1)?, row.get(2)?));
         }
         Ok(())
     };
     let outcome = check();
-    ledger.unreadable("foreign keys", outcome);
+    ledger.unreadable(&format!("foreign keys of table {}", table.name), outcome);
 }
 
 fn report_broken_reference(
     connection: &Connection,
     ledger: &mut Ledger<'_>,
     only: Option<ExperimentId>,
-    (name, rowid, parent): (String, Option<i64>, String),
+    table: &'static Table,
+    (rowid, parent): (Option<i64>, String),
 ) {
-    let table = TABLES.iter().find(|table| table.name == name);
-    let sql = table.and_then(|table| table.experiment);
     // A row whose chain of references is broken belongs to no experiment that can be told.
-    let experiment: Option<[u8; 16]> = sql
+    let experiment: Option<[u8; 16]> = table
+        .experiment
         .zip(rowid)
         .and_then(|(sql, rowid)| connection.query_row(sql, [rowid], |row| row.get(0)).optional().ok().flatten());
     if let (Some(only), Some(experiment)) = (only, experiment)
@@ -131,20 +175,13 @@ fn report_broken_reference(
     {
         return;
     }
-    let place = rowid.map_or_else(|| "a row".to_owned(), |rowid| format!("rowid {rowid}"));
-    let subject = table.zip(rowid).and_then(|(table, rowid)| {
-        let sql = format!("SELECT rowid AS rowid, {key} AS {key} FROM {name} WHERE rowid = ?1", key = table.key());
-        connection.query_row(&sql, [rowid], |row| Ok(Subject::of_row(table.noun, row, table.key()))).ok()
-    });
-    let subject = subject.unwrap_or_else(|| Subject { object: format!("{name} at {place}"), id: None });
-    ledger.add(&Finding {
-        severity: Severity::Violation,
-        kind: FindingKind::ForeignKey,
-        object: subject.object,
-        id: subject.id,
-        experiment: experiment.map(cell::hyphenated),
-        defect: format!("table {name}, {place}: it refers to a row of table {parent} that is not there"),
-    });
+    let subject = match rowid {
+        Some(rowid) => Subject::at(connection, table, rowid),
+        None => Subject { object: format!("a row of table {}", table.name), id: None, place: None },
+    };
+    let defect = format!("it refers to a row of table {parent} that is not there");
+    let experiment = experiment.map(cell::hyphenated);
+    ledger.add_of(Severity::Violation, FindingKind::ForeignKey, &subject, experiment, defect);
 }
 
 type Schema = BTreeMap<(String, String), String>;
@@ -155,10 +192,15 @@ fn by_name(schema: Vec<(String, String, String)>) -> Schema {
 
 /// Returns the schema that the migrations of this program give.
 fn schema_of_new() -> rusqlite::Result<Schema> {
+    schema_of(&new_database()?).map(by_name)
+}
+
+/// Returns an empty database as this program makes it, in memory.
+pub(super) fn new_database() -> rusqlite::Result<Connection> {
     let mut connection = Connection::open_in_memory()?;
     let no_backup = |_: &Connection, _: u32| Err(std::io::Error::other("an empty database needs no backup"));
     match migrate_with(&mut connection, MIGRATIONS, no_backup) {
-        Ok(()) => schema_of(&connection).map(by_name),
+        Ok(()) => Ok(connection),
         Err(crate::store::MigrationError::Sqlite(error)) => Err(error),
         // The migrations of a program that passes its tests go through on an empty database.
         Err(_) => Err(rusqlite::Error::InvalidQuery),

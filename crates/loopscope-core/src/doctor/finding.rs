@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::cell::Subject;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -36,12 +38,12 @@ impl fmt::Display for Severity {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $word:literal),+ $(,)?) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal),+ $(,)?) => {
         /// What a finding is about. The words are a promise: scripts select by them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[non_exhaustive]
         pub enum FindingKind {
-            $($(#[$doc])* #[serde(rename = $word)] $name,)+
+            $($(#[doc = $doc])+ #[serde(rename = $word)] $name,)+
         }
 
         impl FindingKind {
@@ -52,6 +54,12 @@ macro_rules! kinds {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)+ }
+            }
+
+            /// Returns what the kind means, in a sentence for people.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_ascii(),)+ }
             }
         }
     };
@@ -71,8 +79,10 @@ kinds! {
     SchemaUnknown = "schema_unknown",
     /// A row refers to one that is not there.
     ForeignKey = "foreign_key",
-    /// Several rows share what is to be unique (looked for where the table is not as this program makes it).
+    /// A row shares with another what is to be unique (looked for where the table is not as this program makes it).
     Duplicate = "duplicate",
+    /// A row has the id of another.
+    IdDuplicate = "id_duplicate",
 
     // Single columns.
     /// A value of another storage class than the column declares.
@@ -153,6 +163,8 @@ kinds! {
     ModelVersionName = "model_version_name",
     /// Nobody knows how far repeating repeats.
     DeterminismUnknown = "determinism_unknown",
+    /// A model that this program does not have, so that it cannot compute what is missing of it.
+    ModelUnknown = "model_unknown",
 
     // Pictures.
     /// The hash is not that of the bytes.
@@ -201,6 +213,8 @@ kinds! {
     DiagramOfFewPoints = "diagram_of_few_points",
     /// The entropy is missing, or not that of the bars.
     DiagramEntropy = "diagram_entropy",
+    /// Generators that are not of the bars or name steps that the run has not.
+    DiagramGenerators = "diagram_generators",
     /// A diagram that a complete run should have.
     DiagramMissing = "diagram_missing",
 
@@ -229,6 +243,15 @@ impl fmt::Display for FindingKind {
     }
 }
 
+/// A row of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Place {
+    /// The table.
+    pub table: &'static str,
+    /// The rowid.
+    pub rowid: i64,
+}
+
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -240,6 +263,9 @@ pub struct Finding {
     pub object: String,
     /// The object's id as hyphenated text (an image's hash as hexadecimal digits); `None` for what has none.
     pub id: Option<String>,
+    /// Where it lies: the table and the rowid, by which a row is found whatever its id is.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// The id of the experiment that it belongs to, as hyphenated text, where it is known.
     pub experiment: Option<String>,
     /// What is wrong, with what was expected and what is there.
@@ -255,6 +281,9 @@ pub struct Diagnosis {
     pub checked: BTreeMap<String, u64>,
     /// Findings by severity and kind; what was not found is not listed.
     pub counts: BTreeMap<Severity, BTreeMap<FindingKind, u64>>,
+    /// How fast pictures were decoded, when they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoding: Option<Decoding>,
 }
 
 impl Diagnosis {
@@ -263,6 +292,15 @@ impl Diagnosis {
     pub fn count(&self, severity: Severity) -> u64 {
         self.counts.get(&severity).map_or(0, |kinds| kinds.values().sum())
     }
+}
+
+/// How much was decoded, and how long it took: reading, hashing and comparing included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Decoding {
+    /// Pictures.
+    pub pictures: u64,
+    /// Microseconds.
+    pub micros: u64,
 }
 
 /// Passes findings on and counts them; keeps none.
@@ -282,9 +320,22 @@ impl<'a> Ledger<'a> {
         (self.found)(finding);
     }
 
+    /// Reports a defect of an object.
+    pub(super) fn add_of(
+        &mut self,
+        severity: Severity,
+        kind: FindingKind,
+        subject: &Subject,
+        experiment: Option<String>,
+        defect: String,
+    ) {
+        let Subject { object, id, place } = subject.clone();
+        self.add(&Finding { severity, kind, object, id, place, experiment, defect });
+    }
+
     /// Reports a defect of the file itself.
     pub(super) fn add_of_file(&mut self, severity: Severity, kind: FindingKind, object: String, defect: String) {
-        self.add(&Finding { severity, kind, object, id: None, experiment: None, defect });
+        self.add(&Finding { severity, kind, object, id: None, place: None, experiment: None, defect });
     }
 
     /// Reports what SQLite said when something could not be read; the checks that follow go on.
@@ -311,5 +362,6 @@ mod tests {
         words.dedup();
         assert_eq!(words.len(), count);
         assert!(count >= 40);
+        assert_eq!(FindingKind::VectorNotFinite.meaning(), "A NaN or an infinity.");
     }
 }

@@ -21,6 +21,9 @@ mod experiment;
 mod failure;
 mod file;
 mod finding;
+mod fix;
+mod image;
+mod known;
 mod list;
 mod rows;
 mod run;
@@ -30,11 +33,15 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub use finding::{Diagnosis, Finding, FindingKind, Severity};
+pub use finding::{Decoding, Diagnosis, Finding, FindingKind, Place, Severity};
+pub use fix::{Counts, Fix, FixReport, Reason};
 
 use crate::experiment::ExperimentId;
 use crate::store::{OpenOptions, Store, StoreError};
 use finding::Ledger;
+
+/// Memory for pages, for each of the two connections.
+const CACHE_KIB: i64 = 65_536;
 
 /// What to look at.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,14 +81,31 @@ pub fn examine(
         return Err(StoreError::NotFound { noun: "experiment", typed: id.to_string(), nearest: None });
     }
     let mut ledger = Ledger::new(version, found);
-    file::check_integrity(connection, &mut ledger);
-    let differing = file::check_schema(connection, &mut ledger);
-    file::check_foreign_keys(connection, &mut ledger, options.experiment);
-    file::check_duplicates(connection, &mut ledger, &differing);
-    rows::check_rows(connection, &mut ledger, options);
-    experiment::check_experiments(connection, &mut ledger, options.experiment);
-    clustering::check_clusterings(connection, &mut ledger, options.experiment);
-    Ok(ledger.diagnosis)
+    std::thread::scope(|scope| {
+        // SQLite's own check takes as long as ours, and needs nothing of it: it has a connection and a core of its own.
+        let integrity = scope.spawn(|| {
+            let store = Store::open_read(path, open_options)?;
+            prepare(store.connection()).map_err(failed)?;
+            Ok::<_, StoreError>(file::integrity_messages(store.connection()))
+        });
+        check_content(connection, &mut ledger, options);
+        match integrity.join() {
+            Ok(Ok(outcome)) => file::report_integrity(&mut ledger, outcome),
+            Ok(Err(error)) => return Err(error),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        Ok(ledger.diagnosis)
+    })
+}
+
+/// Checks everything but what SQLite itself checks.
+fn check_content(connection: &Connection, ledger: &mut Ledger<'_>, options: &DoctorOptions) {
+    let differing = file::check_schema(connection, ledger);
+    file::check_duplicates(connection, ledger, &differing);
+    let mut known = rows::check_rows(connection, ledger, options);
+    experiment::check_experiments(connection, ledger, options.experiment, &mut known);
+    clustering::check_clusterings(connection, ledger, options.experiment);
+    file::check_foreign_keys(connection, ledger, options.experiment, &known.walked);
 }
 
 /// Tells the connection to read only, to trust nothing in the file, and to see one state of it.
@@ -89,7 +113,29 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
+    // Room for the inner pages of the indexes of a large file; each connection has as much.
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
     connection.execute_batch("BEGIN")
+}
+
+/// Notes the models that experiments ask for and that `is_known` does not know: what is missing of them cannot be
+/// computed here.
+///
+/// # Errors
+///
+/// As [`Store::open_read`], and [`StoreError::Sqlite`].
+pub fn note_unknown_models(
+    path: &Path,
+    open_options: &OpenOptions,
+    only: Option<ExperimentId>,
+    is_known: &dyn Fn(&str) -> bool,
+    found: &mut dyn FnMut(&Finding),
+) -> Result<u64, StoreError> {
+    let store = Store::open_read(path, open_options)?;
+    let failed = |source| StoreError::Sqlite { doing: "reading", path: path.to_owned(), source };
+    prepare(store.connection()).map_err(failed)?;
+    experiment::note_unknown_models(store.connection(), only, is_known, found).map_err(failed)
 }
 
 /// Returns whether there is no such experiment; a table that does not read is a finding of the checks below.

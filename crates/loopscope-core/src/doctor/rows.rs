@@ -1,58 +1,79 @@
 //! One pass over every table: each value against its column, each row against itself and what it refers to.
 
-use image_webp::WebPDecoder;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
-use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::DoctorOptions;
-use super::cell::{self, Subject, blob, describe, integer, is_null, quoted, text, value};
-use super::finding::{Finding, FindingKind, Ledger, Severity};
+use super::cell::{self, Subject, blob, describe, integer, is_null, quoted, text};
+use super::finding::{FindingKind, Ledger, Severity};
+use super::image::Pictures;
+use super::known::{Entry, Known, Version, Versions};
 use super::list;
 use super::table::{Class, Column, Rule, TABLES, Table};
-use crate::codec::{ImageCodecError, decode_image};
-use crate::experiment::{Hash, ModelKind};
+use crate::experiment::ModelKind;
 
-/// Checks every row of every table, or those of one experiment.
-pub(super) fn check_rows(connection: &Connection, ledger: &mut Ledger<'_>, options: &DoctorOptions) {
+/// Checks every row of every table, or those of one experiment; returns what the walk over the runs will ask for.
+pub(super) fn check_rows(connection: &Connection, ledger: &mut Ledger<'_>, options: &DoctorOptions) -> Known {
+    let mut known = Known::default();
+    match Versions::read(connection) {
+        Ok(versions) => known.versions = versions,
+        // A table that is not there is told below.
+        Err(_) => known.walked.broken += 1,
+    }
     for table in &TABLES {
-        let outcome = check_table(connection, ledger, table, options);
+        let outcome = check_table(connection, ledger, table, options, &mut known);
+        known.walked.broken += u64::from(outcome.is_err());
         ledger.unreadable(&format!("table {}", table.name), outcome);
     }
+    known.entries.sort();
     if options.experiment.is_none() {
         let outcome = check_images_are_used(connection, ledger);
         ledger.unreadable("table image", outcome);
     }
+    known
 }
 
 fn check_table(
     connection: &Connection,
     ledger: &mut Ledger<'_>,
-    table: &Table,
+    table: &'static Table,
     options: &DoctorOptions,
+    known: &mut Known,
 ) -> rusqlite::Result<()> {
     let columns: Vec<String> = table.columns.iter().map(|column| format!("t.{0} AS {0}", column.name)).collect();
     let (joins, looked_up) = table.looked_up;
     let (from, filter) = match options.experiment {
         Some(_) => (table.of_experiment.0.to_owned(), format!(" WHERE {}", table.of_experiment.1)),
-        None => (format!("{} t", table.name), String::new()),
+        // In the order of the file, whatever index would do.
+        None => (format!("{} t NOT INDEXED", table.name), String::new()),
     };
     let sql = format!("SELECT t.rowid AS rowid, {}{looked_up} FROM {from}{joins}{filter}", columns.join(", "));
     // For want of it, when a table is not there, findings lack their experiment and nothing else.
     let experiment = table.experiment.and_then(|sql| connection.prepare(sql).ok());
-    let mut checker = RowChecker { ledger, experiment, decode_images: options.decode_images };
+    let place = |name: &str| table.columns.iter().position(|column| column.name == name).map(|place| place + 1);
+    let times = place("started_at").zip(place("completed_at"));
+    let pictures = (table.name == "image").then(|| Pictures::new(options.decode_images));
+    let mut checker = RowChecker { ledger, experiment, table, times, pictures, known };
     checker.ledger.diagnosis.checked.insert(table.name.to_owned(), 0);
     let mut statement = connection.prepare(&sql)?;
     let mut rows = match options.experiment {
         Some(id) => statement.query(params![id.as_bytes()])?,
         None => statement.query([])?,
     };
-    while let Some(row) = rows.next()? {
-        *checker.ledger.diagnosis.checked.entry(table.name.to_owned()).or_default() += 1;
-        checker.check(table, row);
+    let mut count = 0;
+    let mut read = || -> rusqlite::Result<()> {
+        while let Some(row) = rows.next()? {
+            count += 1;
+            checker.check(row);
+        }
+        Ok(())
+    };
+    let outcome = read();
+    checker.ledger.diagnosis.checked.insert(table.name.to_owned(), count);
+    if let Some(pictures) = checker.pictures.take() {
+        pictures.finish(checker.ledger);
     }
-    Ok(())
+    outcome
 }
 
 /// Reports pictures that no invocation gave.
@@ -70,14 +91,13 @@ fn check_images_are_used(connection: &Connection, ledger: &mut Ledger<'_>) -> ru
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let subject = Subject::of_row("image", row, "hash");
-        ledger.add(&Finding {
-            severity: Severity::Note,
-            kind: FindingKind::ImageUnreferenced,
-            object: subject.object,
-            id: subject.id,
-            experiment: None,
-            defect: "no invocation gave it".to_owned(),
-        });
+        ledger.add_of(
+            Severity::Note,
+            FindingKind::ImageUnreferenced,
+            &subject,
+            None,
+            "no invocation gave it".to_owned(),
+        );
     }
     Ok(())
 }
@@ -86,36 +106,46 @@ struct RowChecker<'c, 'l, 'f> {
     ledger: &'l mut Ledger<'f>,
     /// Looks up the experiment of a row, when a finding needs it.
     experiment: Option<Statement<'c>>,
-    decode_images: bool,
+    table: &'static Table,
+    /// Where the beginning and the end stand in a row.
+    times: Option<(usize, usize)>,
+    pictures: Option<Pictures>,
+    known: &'l mut Known,
 }
 
 impl RowChecker<'_, '_, '_> {
-    fn check(&mut self, table: &Table, row: &Row<'_>) {
-        for column in table.columns {
-            if let Err((kind, defect)) = check_value(column, value(row, column.name)) {
-                self.violation(table, row, kind, format!("column {}: {defect}", column.name));
+    fn check(&mut self, row: &Row<'_>) {
+        // By place and not by name: this is done for every value of the database.
+        for (column, place) in self.table.columns.iter().zip(1..) {
+            let value = row.get_ref(place).unwrap_or(ValueRef::Null);
+            if let Err((kind, defect)) = check_value(column, value) {
+                self.violation(row, kind, format!("column {}: {defect}", column.name));
             }
         }
-        self.check_times(table, row);
-        match table.name {
-            "experiment" => self.check_experiment(table, row),
-            "model_version" => self.check_model_version(table, row),
-            "image" => self.check_image(table, row),
-            "invocation" => self.check_invocation(table, row),
-            "embedding" => self.check_embedding(table, row),
-            "failure" => self.check_failure(table, row),
+        self.check_times(row);
+        match self.table.name {
+            "experiment" => self.check_experiment(row),
+            "model_version" => self.check_model_version(row),
+            "image" => {
+                if let Some(pictures) = &mut self.pictures {
+                    pictures.push(self.ledger, row);
+                }
+            }
+            "invocation" => self.check_invocation(row),
+            "embedding" => self.check_embedding(row),
+            "failure" => self.check_failure(row),
             _ => {}
         }
     }
 
-    fn violation(&mut self, table: &Table, row: &Row<'_>, kind: FindingKind, defect: String) {
-        self.report(Severity::Violation, table, row, kind, defect);
+    fn violation(&mut self, row: &Row<'_>, kind: FindingKind, defect: String) {
+        self.report(Severity::Violation, row, kind, defect);
     }
 
-    fn report(&mut self, severity: Severity, table: &Table, row: &Row<'_>, kind: FindingKind, defect: String) {
-        let subject = Subject::of_row(table.noun, row, table.key());
+    fn report(&mut self, severity: Severity, row: &Row<'_>, kind: FindingKind, defect: String) {
+        let subject = Subject::of_row(self.table.noun, row, self.table.key());
         let experiment = self.experiment_of(row);
-        self.ledger.add(&Finding { severity, kind, object: subject.object, id: subject.id, experiment, defect });
+        self.ledger.add_of(severity, kind, &subject, experiment, defect);
     }
 
     fn experiment_of(&mut self, row: &Row<'_>) -> Option<String> {
@@ -125,181 +155,116 @@ impl RowChecker<'_, '_, '_> {
         found.ok().flatten().map(cell::hyphenated)
     }
 
-    fn check_times(&mut self, table: &Table, row: &Row<'_>) {
-        if let (Some(started), Some(completed)) = (integer(row, "started_at"), integer(row, "completed_at"))
+    fn check_times(&mut self, row: &Row<'_>) {
+        let Some((started, completed)) = self.times else { return };
+        if let (Ok(ValueRef::Integer(started)), Ok(ValueRef::Integer(completed))) =
+            (row.get_ref(started), row.get_ref(completed))
             && completed < started
         {
             let defect = format!("completed_at {completed} is before started_at {started}");
-            self.violation(table, row, FindingKind::TimeOrder, defect);
+            self.violation(row, FindingKind::TimeOrder, defect);
         }
     }
 
-    fn check_experiment(&mut self, table: &Table, row: &Row<'_>) {
+    fn check_experiment(&mut self, row: &Row<'_>) {
         if let Some(name) = text(row, "name")
             && name.trim().is_empty()
         {
             let defect = format!("expected a name, got {}", quoted(name));
-            self.violation(table, row, FindingKind::NameEmpty, defect);
+            self.violation(row, FindingKind::NameEmpty, defect);
         }
     }
 
-    fn check_model_version(&mut self, table: &Table, row: &Row<'_>) {
+    fn check_model_version(&mut self, row: &Row<'_>) {
         if text(row, "determinism") == Some("unknown") {
             let name = text(row, "name").unwrap_or_default();
             let defect = format!("how far model {name} repeats itself is unknown, so that no cycle ends its runs");
-            self.report(Severity::Note, table, row, FindingKind::DeterminismUnknown, defect);
+            self.report(Severity::Note, row, FindingKind::DeterminismUnknown, defect);
         }
     }
 
-    fn check_invocation(&mut self, table: &Table, row: &Row<'_>) {
+    fn check_invocation(&mut self, row: &Row<'_>) {
         let (has_text, has_image) = (!is_null(row, "output_text"), !is_null(row, "output_image"));
         let output_type = text(row, "type").unwrap_or_default();
         match (has_text, has_image) {
             (false, false) => {
                 let defect = "expected a text or an image, got neither".to_owned();
-                self.violation(table, row, FindingKind::OutputMissing, defect);
+                self.violation(row, FindingKind::OutputMissing, defect);
             }
             (true, true) => {
                 let defect = "expected a text or an image, got both".to_owned();
-                self.violation(table, row, FindingKind::OutputBoth, defect);
+                self.violation(row, FindingKind::OutputBoth, defect);
             }
             _ => {
                 let given = if has_text { "text" } else { "image" };
                 if output_type != given {
                     let defect = format!("its type is {}, its output {given}", quoted(output_type));
-                    self.violation(table, row, FindingKind::OutputType, defect);
+                    self.violation(row, FindingKind::OutputType, defect);
                 }
             }
         }
-        let Some(kind) = self.check_version(table, row, "model") else { return };
+        let Some(kind) = self.check_version(row, "model") else { return };
         match kind.output() {
             None => {
                 let defect = format!("its model version is a {kind}, which makes no output");
-                self.violation(table, row, FindingKind::ModelVersionKind, defect);
+                self.violation(row, FindingKind::ModelVersionKind, defect);
             }
             Some(expected) if expected.as_str() != output_type => {
                 let defect = format!("its model version is {kind}, its type {}", quoted(output_type));
-                self.violation(table, row, FindingKind::ModelVersionKind, defect);
+                self.violation(row, FindingKind::ModelVersionKind, defect);
             }
             Some(_) => {}
         }
     }
 
     /// Checks that the model version is there and has the row's model; returns its kind when it has one.
-    fn check_version(&mut self, table: &Table, row: &Row<'_>, column: &str) -> Option<ModelKind> {
-        if is_null(row, "version_id") {
-            if let Some(id) = cell::bytes::<16>(row, "model_version_id") {
+    fn check_version(&mut self, row: &Row<'_>, column: &str) -> Option<ModelKind> {
+        let id = cell::bytes::<16>(row, "model_version_id");
+        let Some(Version { name, kind, .. }) = self.known.versions.of(id) else {
+            self.known.walked.broken += 1;
+            if let Some(id) = id {
                 let defect = format!("there is no model version {}", cell::hyphenated(id));
-                self.violation(table, row, FindingKind::ModelVersionMissing, defect);
+                self.violation(row, FindingKind::ModelVersionMissing, defect);
             }
             return None;
-        }
-        if let (Some(model), Some(name)) = (text(row, column), text(row, "version_name"))
+        };
+        let kind = *kind;
+        if let (Some(model), Some(name)) = (text(row, column), name)
             && model != name
         {
             let defect = format!("its {column} is {}, its model version one of {}", quoted(model), quoted(name));
-            self.violation(table, row, FindingKind::ModelVersionName, defect);
+            self.violation(row, FindingKind::ModelVersionName, defect);
         }
-        text(row, "version_kind").and_then(ModelKind::from_word)
+        kind
     }
 
-    fn check_embedding(&mut self, table: &Table, row: &Row<'_>) {
+    /// Checks a vector, and keeps what the walk over the runs asks of it; there its modality is checked.
+    fn check_embedding(&mut self, row: &Row<'_>) {
         if let Some(bytes) = blob(row, "vector")
             && let Err((kind, defect)) = check_vector(bytes)
         {
-            self.violation(table, row, kind, defect);
+            self.violation(row, kind, defect);
         }
-        let Some(kind) = self.check_version(table, row, "embedding_model") else { return };
-        if kind.output().is_some() {
-            let defect = format!("its model version is {kind}, which makes no vectors");
-            self.violation(table, row, FindingKind::ModelVersionKind, defect);
-        } else if let Some(output_type) = text(row, "output_type")
-            && output_type != kind.input().as_str()
+        if let Some(rowid) = integer(row, "rowid") {
+            let entry = Entry::of_row(row, &self.known.versions);
+            self.known.entries.push(rowid, entry);
+        }
+        if let Some(kind) = self.check_version(row, "embedding_model")
+            && kind.output().is_some()
         {
-            let defect =
-                format!("its model version is a {kind}, the output that it embedded is {}", quoted(output_type));
-            self.violation(table, row, FindingKind::EmbeddingModality, defect);
+            let defect = format!("its model version is {kind}, which makes no vectors");
+            self.violation(row, FindingKind::ModelVersionKind, defect);
         }
     }
 
-    fn check_failure(&mut self, table: &Table, row: &Row<'_>) {
+    fn check_failure(&mut self, row: &Row<'_>) {
         if let (Some(own), Some(of_run)) = (blob(row, "experiment_id"), blob(row, "run_experiment_id"))
             && own != of_run
         {
             let defect = format!("its run belongs to experiment {}", cell::hex(of_run));
-            self.violation(table, row, FindingKind::FailureRun, defect);
+            self.violation(row, FindingKind::FailureRun, defect);
         }
     }
-
-    fn check_image(&mut self, table: &Table, row: &Row<'_>) {
-        let Some(bytes) = blob(row, "bytes") else { return };
-        if bytes.is_empty() {
-            let defect = "column bytes: expected at least one byte, got none".to_owned();
-            return self.violation(table, row, FindingKind::ImageUnreadable, defect);
-        }
-        let hash = Hash::of(bytes);
-        if let Some(stored) = blob(row, "hash")
-            && stored != hash.as_bytes()
-        {
-            let defect = format!("its hash is {}, that of its bytes {hash}", cell::hex(stored));
-            self.violation(table, row, FindingKind::ImageHash, defect);
-        }
-        let format = text(row, "format").unwrap_or_default();
-        // A decoder may have a bug, and the file may be anybody's.
-        let decode = || if self.decode_images { pixels_of(format, bytes) } else { header_of(format, bytes) };
-        match catch_unwind(AssertUnwindSafe(decode)) {
-            Ok(Ok(picture)) => self.compare_picture(table, row, &picture),
-            Ok(Err(error @ ImageCodecError::Format { .. })) => {
-                self.report(Severity::Note, table, row, FindingKind::ImageFormatUnknown, error.to_string());
-            }
-            Ok(Err(error)) => {
-                self.violation(table, row, FindingKind::ImageUnreadable, crate::causes::with_causes(&error));
-            }
-            Err(_) => {
-                let defect = "the bytes do not decode: the decoder panicked".to_owned();
-                self.violation(table, row, FindingKind::ImageUnreadable, defect);
-            }
-        }
-    }
-
-    fn compare_picture(&mut self, table: &Table, row: &Row<'_>, picture: &Seen) {
-        let sides = (integer(row, "width"), integer(row, "height"));
-        if sides != (Some(i64::from(picture.width)), Some(i64::from(picture.height))) {
-            let side = |side: Option<i64>| side.map_or_else(|| "?".to_owned(), |side| side.to_string());
-            let (width, height) = (side(sides.0), side(sides.1));
-            let defect =
-                format!("the row says {width} × {height}, the picture is {} × {}", picture.width, picture.height);
-            self.violation(table, row, FindingKind::ImageSize, defect);
-        }
-        if let (Some(stored), Some(found)) = (blob(row, "pixel_hash"), picture.pixel_hash)
-            && stored != found.as_bytes()
-        {
-            let defect = format!("its pixel_hash is {}, that of its pixels {found}", cell::hex(stored));
-            self.violation(table, row, FindingKind::ImagePixelHash, defect);
-        }
-    }
-}
-
-/// What was seen of a picture.
-struct Seen {
-    width: u32,
-    height: u32,
-    /// Known when it was decoded in full.
-    pixel_hash: Option<Hash>,
-}
-
-fn pixels_of(format: &str, bytes: &[u8]) -> Result<Seen, ImageCodecError> {
-    let picture = decode_image(format, bytes)?;
-    Ok(Seen { width: picture.width(), height: picture.height(), pixel_hash: Some(picture.pixel_hash()) })
-}
-
-fn header_of(format: &str, bytes: &[u8]) -> Result<Seen, ImageCodecError> {
-    if format != "webp" {
-        return Err(ImageCodecError::Format { format: format.to_owned() });
-    }
-    let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(ImageCodecError::Decode)?;
-    let (width, height) = decoder.dimensions();
-    Ok(Seen { width, height, pixel_hash: None })
 }
 
 /// Checks the numbers of a vector where they lie.
@@ -309,20 +274,36 @@ fn check_vector(bytes: &[u8]) -> Result<(), (FindingKind, String)> {
         let defect = format!("expected a positive multiple of 4 bytes, got {}", bytes.len());
         return Err((FindingKind::VectorLength, defect));
     }
+    if is_sound(numbers) {
+        return Ok(());
+    }
     let mut numbers = numbers.iter().map(|&number| f32::from_le_bytes(number));
-    if let Some((index, number)) = numbers.clone().enumerate().find(|(_, number)| !number.is_finite()) {
-        let defect = format!("expected finite numbers, got {number} at index {index}");
-        return Err((FindingKind::VectorNotFinite, defect));
+    match numbers.clone().enumerate().find(|(_, number)| !number.is_finite()) {
+        Some((index, number)) => {
+            let defect = format!("expected finite numbers, got {number} at index {index}");
+            Err((FindingKind::VectorNotFinite, defect))
+        }
+        None if numbers.all(|number| number == 0.0) => {
+            let defect = format!("expected a number that is not zero, got {} zeros", bytes.len() / 4);
+            Err((FindingKind::VectorAllZero, defect))
+        }
+        None => Ok(()),
     }
-    if numbers.all(|number| number == 0.0) {
-        let defect = format!("expected a number that is not zero, got {} zeros", bytes.len() / 4);
-        return Err((FindingKind::VectorAllZero, defect));
+}
+
+/// Returns whether all numbers are finite and one is not zero: without a branch, so that many are done at a time.
+fn is_sound(numbers: &[[u8; 4]]) -> bool {
+    let (mut all_finite, mut bits) = (true, 0);
+    for &number in numbers {
+        let number = u32::from_le_bytes(number) & 0x7fff_ffff;
+        all_finite &= number < 0x7f80_0000;
+        bits |= number;
     }
-    Ok(())
+    all_finite && bits != 0
 }
 
 /// Checks a value against its column.
-fn check_value(column: &Column, value: ValueRef<'_>) -> Result<(), (FindingKind, String)> {
+pub(super) fn check_value(column: &Column, value: ValueRef<'_>) -> Result<(), (FindingKind, String)> {
     if matches!(value, ValueRef::Null) {
         if column.is_required {
             return Err((FindingKind::NullInRequired, format!("expected {}, got NULL", column.class.as_str())));

@@ -1,6 +1,6 @@
 //! One run at a time: what it is asked to be, its steps in order, its embeddings and diagrams.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use loopscope_analysis::symbolic::RecurrenceDetector;
 use rusqlite::{Connection, Row, params};
@@ -9,8 +9,10 @@ use super::cell::{self, Subject, integer, is_null, quoted, text};
 use super::diagram;
 use super::experiment::Asked;
 use super::finding::{FindingKind, Ledger, Severity};
+use super::known::{Entry, Known};
 use super::list;
-use crate::experiment::{Determinism, Hash, OutputType};
+use super::table::{TABLES, Table};
+use crate::experiment::{Hash, OutputType};
 use crate::plan::DIAGRAM_POINTS_MIN;
 
 /// A run as its row has it.
@@ -24,6 +26,8 @@ pub(super) struct Walked {
     steps: u64,
     texts: u64,
     images: u64,
+    /// What each invocation gave, by rowid: one run's worth.
+    types: HashMap<i64, OutputType>,
     /// The period and the number of invocations at which the state had come back, when that may end the run.
     cycle: Option<(u64, u64)>,
 }
@@ -45,7 +49,12 @@ impl Walked {
 }
 
 /// Checks every run of an experiment; returns how many of those that it asks for are there.
-pub(super) fn check_runs(connection: &Connection, ledger: &mut Ledger<'_>, asked: &mut Asked) -> rusqlite::Result<u64> {
+pub(super) fn check_runs(
+    connection: &Connection,
+    ledger: &mut Ledger<'_>,
+    asked: &mut Asked,
+    known: &mut Known,
+) -> rusqlite::Result<u64> {
     // The order of the unique index, so that nothing is sorted.
     let sql = "SELECT rowid AS rowid, id, network, initial_prompt, seed, run_number, max_length FROM run \
                WHERE experiment_id = ?1 ORDER BY network, initial_prompt, seed, run_number";
@@ -53,14 +62,18 @@ pub(super) fn check_runs(connection: &Connection, ledger: &mut Ledger<'_>, asked
     let mut rows = statement.query(params![asked.id])?;
     let mut asked_for = 0;
     while let Some(row) = rows.next()? {
+        known.walked.runs += 1;
         asked_for += u64::from(check_key(ledger, asked, row));
         let Some(mut run) = run_of_row(row) else { continue };
         check_max_length(ledger, asked, &run);
         let object = run.subject.object.clone();
-        let outcome = check_run(connection, ledger, asked, &mut run);
+        let outcome = check_run(connection, ledger, asked, &mut run, known);
         asked.is_known &= outcome.is_ok();
+        known.walked.broken += u64::from(outcome.is_err());
         ledger.unreadable(&object, outcome);
     }
+    let outcome = report_dimensions(connection, ledger, asked, known);
+    ledger.unreadable(&asked.subject.object, outcome);
     Ok(asked_for)
 }
 
@@ -74,6 +87,7 @@ fn run_of_row(row: &Row<'_>) -> Option<Walked> {
         steps: 0,
         texts: 0,
         images: 0,
+        types: HashMap::new(),
         cycle: None,
     })
 }
@@ -130,8 +144,9 @@ fn check_run(
     ledger: &mut Ledger<'_>,
     asked: &mut Asked,
     run: &mut Walked,
+    known: &mut Known,
 ) -> rusqlite::Result<()> {
-    walk_steps(connection, ledger, asked, run)?;
+    walk_steps(connection, ledger, asked, run, known)?;
     asked.has_invocations |= run.steps > 0;
     if !run.is_complete() {
         let length = run.max_length.map_or_else(|| "?".to_owned(), |length| length.to_string());
@@ -148,8 +163,8 @@ fn check_run(
         );
         asked.report(ledger, Severity::Note, FindingKind::StepsAfterCycle, &run.subject, defect);
     }
-    let embedded = walk_embeddings(connection, ledger, asked, run)?;
-    let missing = find_missing_embeddings(connection, ledger, asked, run)?;
+    let embedded = walk_embeddings(connection, ledger, asked, run, known)?;
+    let missing = find_missing_embeddings(connection, ledger, asked, run, &embedded)?;
     let diagrams = diagram::check_diagrams(connection, ledger, asked, run, &embedded, &missing)?;
     for (model, &output_type) in &asked.embedders.clone() {
         let points = run.outputs(output_type);
@@ -164,10 +179,9 @@ fn check_run(
 
 const STEPS: &str = "SELECT i.rowid AS rowid, i.id AS id, i.sequence_number AS sequence_number, \
      i.input_invocation_id AS input_invocation_id, i.model AS model, i.type AS type, i.seed AS seed, \
-     i.completed_at AS completed_at, i.output_text AS output_text, m.pixel_hash AS pixel_hash, \
-     v.determinism AS determinism \
-     FROM invocation i LEFT JOIN image m ON m.hash = i.output_image \
-     LEFT JOIN model_version v ON v.id = i.model_version_id WHERE i.run_id = ?1 ORDER BY i.sequence_number";
+     i.completed_at AS completed_at, i.output_text AS output_text, i.output_image AS output_image, \
+     i.model_version_id AS model_version_id, m.hash AS hash, m.pixel_hash AS pixel_hash \
+     FROM invocation i LEFT JOIN image m ON m.hash = i.output_image WHERE i.run_id = ?1 ORDER BY i.sequence_number";
 
 /// Goes through the steps in order and fills in what they add up to.
 fn walk_steps(
@@ -175,6 +189,7 @@ fn walk_steps(
     ledger: &mut Ledger<'_>,
     asked: &Asked,
     run: &mut Walked,
+    known: &mut Known,
 ) -> rusqlite::Result<()> {
     let mut statement = connection.prepare_cached(STEPS)?;
     let mut rows = statement.query(params![run.id])?;
@@ -184,14 +199,22 @@ fn walk_steps(
     let mut detector = if may_repeat { RecurrenceDetector::new(network_length).ok() } else { None };
     let mut cycle = None;
     while let Some(row) = rows.next()? {
-        let step = Step { row, subject: Subject::of_row("invocation", row, "id"), asked, run };
-        let Some(number) = integer(row, "sequence_number") else { continue };
-        step.check_place(ledger, number, before);
+        let step = Step { row, asked, run };
+        known.walked.invocations += 1;
+        // A reference to a picture that is not there; foreign keys are then looked at one by one.
+        known.walked.broken += u64::from(is_null(row, "hash") && !is_null(row, "output_image"));
+        let Some(number) = integer(row, "sequence_number") else {
+            known.walked.broken += 1;
+            continue;
+        };
+        known.walked.broken += u64::from(!step.check_place(ledger, number, before));
         step.check_model(ledger, number);
         step.check_seed(ledger);
         step.check_end(ledger);
         // As for the engine: one step that does not repeat itself, or no state, and nothing ends the run early.
-        match (step.repeats(), step.state(), &mut detector) {
+        let version = known.versions.of(cell::bytes(row, "model_version_id"));
+        let repeats = version.is_some_and(|version| version.repeats);
+        match (repeats, step.state(), &mut detector) {
             (true, Some(state), Some(watching)) => {
                 if let Some(recurrence) = watching.push(state) {
                     cycle = Some((recurrence.period() as u64, run.steps + 1));
@@ -200,10 +223,15 @@ fn walk_steps(
             _ => (detector, cycle) = (None, None),
         }
         run.steps += 1;
-        match text(row, "type") {
-            Some("text") => run.texts += 1,
-            Some("image") => run.images += 1,
-            _ => {}
+        let output_type = match text(row, "type") {
+            Some("text") => Some(OutputType::Text),
+            Some("image") => Some(OutputType::Image),
+            _ => None,
+        };
+        run.texts += u64::from(output_type == Some(OutputType::Text));
+        run.images += u64::from(output_type == Some(OutputType::Image));
+        if let (Some(rowid), Some(output_type)) = (integer(row, "rowid"), output_type) {
+            run.types.insert(rowid, output_type);
         }
         // Without an id the link of the next step cannot be checked; the id itself is a finding.
         before = cell::bytes(row, "id").map(|id| (number, id));
@@ -215,18 +243,22 @@ fn walk_steps(
 /// One step with what it is held against.
 struct Step<'a> {
     row: &'a Row<'a>,
-    subject: Subject,
     asked: &'a Asked,
     run: &'a Walked,
 }
 
 impl Step<'_> {
     fn violation(&self, ledger: &mut Ledger<'_>, kind: FindingKind, defect: String) {
-        self.asked.report(ledger, Severity::Violation, kind, &self.subject, defect);
+        self.asked.report(ledger, Severity::Violation, kind, &self.subject(), defect);
     }
 
-    /// Checks the number and the link to the step before.
-    fn check_place(&self, ledger: &mut Ledger<'_>, number: i64, before: Option<(i64, [u8; 16])>) {
+    /// Made when there is something to say: a name for each of a million steps would take longer than looking at them.
+    fn subject(&self) -> Subject {
+        Subject::of_row("invocation", self.row, "id")
+    }
+
+    /// Checks the number and the link to the step before; returns whether both are right.
+    fn check_place(&self, ledger: &mut Ledger<'_>, number: i64, before: Option<(i64, [u8; 16])>) -> bool {
         let expected = match before {
             Some((before, _)) => before.saturating_add(1),
             None => i64::try_from(self.run.steps).unwrap_or(i64::MAX),
@@ -245,32 +277,35 @@ impl Step<'_> {
             let defect = format!("it has number {number}, and its run has max_length {length}");
             self.violation(ledger, FindingKind::BeyondMaxLength, defect);
         }
-        self.check_input(ledger, number, before);
+        self.check_input(ledger, number, before) && number == expected
     }
 
     /// Checks that the input is the step before, and none for the first.
-    fn check_input(&self, ledger: &mut Ledger<'_>, number: i64, before: Option<(i64, [u8; 16])>) {
-        let input = cell::value(self.row, "input_invocation_id");
-        let got = cell::bytes(self.row, "input_invocation_id").map_or_else(|| cell::describe(input), cell::hyphenated);
+    fn check_input(&self, ledger: &mut Ledger<'_>, number: i64, before: Option<(i64, [u8; 16])>) -> bool {
         let expected = match before {
             _ if number == 0 => None,
             Some((before, id)) if before.saturating_add(1) == number => Some(id),
             // After a gap any input is wrong, but only none at all can be told from a right one.
             _ if is_null(self.row, "input_invocation_id") => {
                 let defect = "expected an input, got NULL".to_owned();
-                return self.violation(ledger, FindingKind::InputLink, defect);
+                self.violation(ledger, FindingKind::InputLink, defect);
+                return false;
             }
-            _ => return,
+            _ => return false,
         };
         let is_right = match expected {
             None => is_null(self.row, "input_invocation_id"),
             Some(id) => cell::bytes(self.row, "input_invocation_id") == Some(id),
         };
         if !is_right {
+            let input = cell::value(self.row, "input_invocation_id");
+            let own = cell::bytes(self.row, "input_invocation_id");
+            let got = own.map_or_else(|| cell::describe(input), cell::hyphenated);
             let expected = expected.map_or_else(|| "NULL".to_owned(), cell::hyphenated);
             let defect = format!("at number {number} the input should be {expected}, got {got}");
             self.violation(ledger, FindingKind::InputLink, defect);
         }
+        is_right
     }
 
     /// Checks the model against the network's at this position.
@@ -298,16 +333,12 @@ impl Step<'_> {
             && seed != expected
         {
             let defect = format!("its seed is {seed}, its run's {expected}");
-            self.asked.report(ledger, self.asked.violation(), FindingKind::SeedDiffers, &self.subject, defect);
+            self.asked.report(ledger, self.asked.violation(), FindingKind::SeedDiffers, &self.subject(), defect);
         }
     }
 
     fn check_end(&self, ledger: &mut Ledger<'_>) {
-        check_end(ledger, self.asked, &self.subject, self.row);
-    }
-
-    fn repeats(&self) -> bool {
-        text(self.row, "determinism").and_then(Determinism::from_word).is_some_and(Determinism::repeats)
+        check_end(ledger, self.asked, is_null(self.row, "completed_at"), || self.subject());
     }
 
     fn state(&self) -> Option<Hash> {
@@ -319,47 +350,132 @@ impl Step<'_> {
 }
 
 /// Checks that something native has its end: this program always writes it.
-pub(super) fn check_end(ledger: &mut Ledger<'_>, asked: &Asked, subject: &Subject, row: &Row<'_>) {
-    if !asked.is_legacy && is_null(row, "completed_at") {
+pub(super) fn check_end(ledger: &mut Ledger<'_>, asked: &Asked, has_no_end: bool, subject: impl FnOnce() -> Subject) {
+    if !asked.is_legacy && has_no_end {
         let defect = "completed_at is NULL, and only imported rows may lack it".to_owned();
-        asked.report(ledger, Severity::Violation, FindingKind::CompletedAtMissing, subject, defect);
+        asked.report(ledger, Severity::Violation, FindingKind::CompletedAtMissing, &subject(), defect);
     }
 }
 
-/// Goes through the embeddings of a run; returns how many there are of each model.
+/// The embeddings of a run in the space of one model.
+#[derive(Debug, Default)]
+pub(super) struct Embedded {
+    /// How many there are.
+    pub count: u64,
+    /// How many outputs of the model's own kind they embed.
+    outputs: u64,
+    last: Option<i64>,
+    hashes: Vec<u64>,
+}
+
+impl Embedded {
+    /// Returns how many of the vectors are distinct.
+    pub(super) fn distinct(&self) -> u64 {
+        let mut hashes = self.hashes.clone();
+        hashes.sort_unstable();
+        hashes.dedup();
+        hashes.len() as u64
+    }
+}
+
+/// The columns of the walk over embeddings are all in indexes, so that no vector is read again.
+const EMBEDDINGS: &str = "SELECT e.rowid, e.embedding_model, i.sequence_number, i.rowid \
+     FROM invocation i CROSS JOIN embedding e ON e.invocation_id = i.id WHERE i.run_id = ?1 ORDER BY i.sequence_number";
+
+/// Goes through the embeddings of a run; returns what there is of each model.
 fn walk_embeddings(
     connection: &Connection,
     ledger: &mut Ledger<'_>,
     asked: &mut Asked,
     run: &Walked,
-) -> rusqlite::Result<BTreeMap<String, u64>> {
-    let sql = "SELECT e.rowid AS rowid, e.id AS id, e.embedding_model AS embedding_model, e.completed_at AS completed_at, \
-               CASE WHEN typeof(e.vector) = 'blob' THEN length(e.vector) END AS length, i.sequence_number AS sequence_number \
-               FROM invocation i CROSS JOIN embedding e ON e.invocation_id = i.id WHERE i.run_id = ?1 \
-               ORDER BY i.sequence_number";
-    let mut statement = connection.prepare_cached(sql)?;
+    known: &mut Known,
+) -> rusqlite::Result<BTreeMap<String, Embedded>> {
+    let mut statement = connection.prepare_cached(EMBEDDINGS)?;
     let mut rows = statement.query(params![run.id])?;
-    let mut embedded: BTreeMap<String, u64> = BTreeMap::new();
+    let mut embedded: BTreeMap<String, Embedded> = BTreeMap::new();
+    let table = embedding_table();
     while let Some(row) = rows.next()? {
-        let subject = Subject::of_row("embedding", row, "id");
-        check_end(ledger, asked, &subject, row);
-        let Some(model) = text(row, "embedding_model") else { continue };
+        known.walked.embeddings += 1;
+        let (Ok(rowid), Some(number)) = (row.get::<_, i64>(0), row.get_ref(2)?.as_i64_or_null().ok().flatten()) else {
+            continue;
+        };
+        let Some(entry) = known.entries.get(connection, &known.versions, rowid)? else { continue };
+        check_end(ledger, asked, entry.has_no_end(), || Subject::at(connection, table, rowid));
+        let output_type = run.types.get(&row.get::<_, i64>(3)?).copied();
+        check_modality(connection, ledger, asked, known, (rowid, entry), output_type);
+        let Some(model) = row.get_ref(1)?.as_str().ok() else { continue };
         count_model(asked, model);
-        *embedded.entry(model.to_owned()).or_default() += 1;
-        let Some(length) = integer(row, "length").filter(|length| *length > 0 && length % 4 == 0) else { continue };
-        let dimension = length / 4;
-        match asked.dimensions.get(model) {
-            None => {
-                asked.dimensions.insert(model.to_owned(), (dimension, subject.object));
-            }
-            Some((expected, first)) if *expected != dimension => {
-                let defect = format!("it has {dimension} numbers, and the {model} vector of {first} has {expected}");
-                asked.report(ledger, Severity::Violation, FindingKind::VectorDimension, &subject, defect);
-            }
-            Some(_) => {}
+        if !embedded.contains_key(model) {
+            embedded.insert(model.to_owned(), Embedded::default());
         }
+        if entry.dimension > 0 {
+            asked.take_dimension(model, entry.dimension);
+        }
+        let fits = asked.embedders.get(model).is_none_or(|&wanted| Some(wanted) == output_type);
+        let Some(of_model) = embedded.get_mut(model) else { continue };
+        of_model.count += 1;
+        of_model.hashes.push(entry.hash);
+        // Twice the same output is one output; both come one after the other.
+        if fits && of_model.last != Some(number) {
+            of_model.outputs += 1;
+        }
+        of_model.last = Some(number);
     }
     Ok(embedded)
+}
+
+fn embedding_table() -> &'static Table {
+    TABLES.iter().find(|table| table.name == "embedding").unwrap_or(&TABLES[0])
+}
+
+/// Checks that a text embedder embedded a text, and an image embedder a picture.
+fn check_modality(
+    connection: &Connection,
+    ledger: &mut Ledger<'_>,
+    asked: &Asked,
+    known: &Known,
+    (rowid, entry): (i64, Entry),
+    output_type: Option<OutputType>,
+) {
+    let kind = known.versions.at(entry.version()).and_then(|version| version.kind);
+    let (Some(kind), Some(output_type)) = (kind, output_type) else { return };
+    if kind.output().is_none() && kind.input() != output_type {
+        let defect = format!("its model version is a {kind}, the output that it embedded is \"{output_type}\"");
+        let subject = Subject::at(connection, embedding_table(), rowid);
+        asked.report(ledger, Severity::Violation, FindingKind::EmbeddingModality, &subject, defect);
+    }
+}
+
+/// Reports the vectors that are not of the dimension that most of their model have; the larger one of two that are
+/// as frequent. Only an experiment with several is walked once more.
+fn report_dimensions(
+    connection: &Connection,
+    ledger: &mut Ledger<'_>,
+    asked: &Asked,
+    known: &Known,
+) -> rusqlite::Result<()> {
+    if asked.dimensions.values().all(|counts| counts.len() < 2) {
+        return Ok(());
+    }
+    let sql = "SELECT e.rowid, e.embedding_model FROM run r CROSS JOIN invocation i ON i.run_id = r.id \
+               CROSS JOIN embedding e ON e.invocation_id = i.id WHERE r.experiment_id = ?1";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query(params![asked.id])?;
+    while let Some(row) = rows.next()? {
+        let (Ok(rowid), Ok(model)) = (row.get::<_, i64>(0), row.get_ref(1)?.as_str()) else { continue };
+        let Some((expected, count)) = asked.dimension_of(model) else { continue };
+        let Some(entry) = known.entries.get(connection, &known.versions, rowid)? else { continue };
+        if entry.dimension > 0 && entry.dimension != expected {
+            let defect = format!(
+                "it has {} numbers, and {count} vectors of model {} have {expected}",
+                entry.dimension,
+                quoted(model)
+            );
+            let subject = Subject::at(connection, embedding_table(), rowid);
+            asked.report(ledger, Severity::Violation, FindingKind::VectorDimension, &subject, defect);
+        }
+    }
+    Ok(())
 }
 
 /// Takes note of a row of a model that the experiment does not ask for.
@@ -375,12 +491,16 @@ fn find_missing_embeddings(
     ledger: &mut Ledger<'_>,
     asked: &mut Asked,
     run: &Walked,
+    embedded: &BTreeMap<String, Embedded>,
 ) -> rusqlite::Result<BTreeMap<String, u64>> {
     let sql = "SELECT count(*), min(i.sequence_number) FROM invocation i WHERE i.run_id = ?1 AND i.type = ?2 AND NOT EXISTS \
                (SELECT 1 FROM embedding e WHERE e.invocation_id = i.id AND e.embedding_model = ?3)";
     let mut statement = connection.prepare_cached(sql)?;
     let mut missing = BTreeMap::new();
     for (model, &output_type) in &asked.embedders.clone() {
+        if embedded.get(model).map_or(0, |embedded| embedded.outputs) >= run.outputs(output_type) {
+            continue;
+        }
         let (count, first): (u64, Option<i64>) = statement
             .query_row(params![run.id, output_type.as_str(), model], |row| {
                 Ok((row.get(0)?, row.get_ref(1)?.as_i64_or_null().unwrap_or_default()))

@@ -100,8 +100,6 @@ impl Table {
     }
 }
 
-const VERSION: &str = " LEFT JOIN model_version v ON v.id = t.model_version_id";
-
 /// All tables.
 pub(super) const TABLES: [Table; 10] = [
     Table {
@@ -210,7 +208,7 @@ pub(super) const TABLES: [Table; 10] = [
         ],
         unique: &["id", "run_id, sequence_number"],
         of_experiment: ("run r CROSS JOIN invocation t ON t.run_id = r.id", "r.experiment_id = ?1"),
-        looked_up: (VERSION, ", v.id AS version_id, v.name AS version_name, v.kind AS version_kind"),
+        looked_up: ("", ""),
         experiment: Some("SELECT r.experiment_id FROM invocation t JOIN run r ON r.id = t.run_id WHERE t.rowid = ?1"),
     },
     Table {
@@ -230,10 +228,7 @@ pub(super) const TABLES: [Table; 10] = [
             "run r CROSS JOIN invocation i ON i.run_id = r.id CROSS JOIN embedding t ON t.invocation_id = i.id",
             "r.experiment_id = ?1",
         ),
-        looked_up: (
-            " LEFT JOIN model_version v ON v.id = t.model_version_id LEFT JOIN invocation o ON o.id = t.invocation_id",
-            ", v.id AS version_id, v.name AS version_name, v.kind AS version_kind, o.type AS output_type",
-        ),
+        looked_up: ("", ""),
         experiment: Some(
             "SELECT r.experiment_id FROM embedding t JOIN invocation i ON i.id = t.invocation_id \
              JOIN run r ON r.id = i.run_id WHERE t.rowid = ?1",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::place::folder_of;
 use super::{OpenOptions, Store, StoreError};
 use crate::experiment::Clock;
 
@@ -41,7 +42,8 @@ impl Store {
         let outcome = copy_pages(&store.connection, &partial, &mut progress).map_err(failed).and_then(|()| {
             let io = |doing| move |source| StoreError::Io { doing, path: target.to_owned(), source };
             std::fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(io("syncing the copy for"))?;
-            name_whole(&partial, target).map_err(io("naming the copy"))
+            name_whole(&partial, target).map_err(io("naming the copy"))?;
+            sync_folder(target).map_err(io("syncing the folder of"))
         });
         if partial.exists() {
             let removed = std::fs::remove_file(&partial);
@@ -63,7 +65,8 @@ pub(super) fn before_migration(
     let target = with_suffix(path, &format!(".v{version}-backup-{}", clock.now().micros()));
     let copy = || {
         copy_pages(connection, &target, &mut |_, _| {}).map_err(std::io::Error::other)?;
-        std::fs::File::open(&target)?.sync_all()
+        std::fs::File::open(&target)?.sync_all()?;
+        sync_folder(&target)
     };
     match copy() {
         Ok(()) => Ok(target),
@@ -82,6 +85,11 @@ pub(super) fn name_whole(partial: &Path, target: &Path) -> std::io::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => std::fs::rename(partial, target),
         outcome => outcome,
     }
+}
+
+/// Makes a new name outlast a loss of power: a synced file whose name is not on the disk cannot be found.
+fn sync_folder(file: &Path) -> std::io::Result<()> {
+    std::fs::File::open(folder_of(file))?.sync_all()
 }
 
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

@@ -80,6 +80,12 @@ pub enum StoreError {
         /// The holder's process id, or `unknown`.
         holder: String,
     },
+    /// Another process imports into the database.
+    #[error("process {holder} is importing into the database")]
+    Importing {
+        /// The holder's process id, or `unknown`.
+        holder: String,
+    },
     /// The file has a schema of a later program.
     #[error(
         "{} has schema version {found}, but this program knows versions up to {known}; use a newer loopscope",
@@ -152,6 +158,14 @@ pub enum StoreError {
         /// Which object.
         object: String,
         /// What is wrong with it.
+        defect: String,
+    },
+    /// An object that comes with its id meets another one that has it, or has its place.
+    #[error("{object} {defect}; nothing of it was changed")]
+    Conflict {
+        /// Which object.
+        object: String,
+        /// What stands in its way.
         defect: String,
     },
     /// A vector that does not read.

@@ -85,6 +85,26 @@ impl Store {
         })
     }
 
+    /// Stores the runs that an experiment asks for and that are not there, in one transaction; returns how many.
+    ///
+    /// Only a repair needs this: an experiment is stored with all its runs.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; then no run was added.
+    pub fn add_missing_runs(
+        &mut self,
+        id: ExperimentId,
+        clock: &dyn Clock,
+        entropy: &dyn Entropy,
+    ) -> Result<u64, StoreError> {
+        self.transact("adding runs to", |transaction| {
+            let runs = self.new_runs(id, &self.experiment(id)?.config, clock, entropy)?;
+            runs.iter().try_for_each(|run| insert_run(transaction, run))?;
+            Ok(runs.len() as u64)
+        })
+    }
+
     /// Returns the runs that can grow to `max_length`: shorter so far, and not in a cycle.
     fn runs_that_go_on(&self, id: ExperimentId, max_length: NonZeroU64) -> Result<Vec<RunId>, StoreError> {
         let progress = self.progress(id, &BTreeMap::<ModelName, OutputType>::new())?.into_iter();

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::{Store, StoreError};
 use crate::backend::nearest_name;
-use crate::experiment::{ExperimentId, RunId};
+use crate::experiment::{ClusteringResultId, ExperimentId, RunId};
 
 impl Store {
     /// Finds the experiment that `typed` means.
@@ -35,6 +35,16 @@ impl Store {
     /// As [`find_experiment`](Self::find_experiment).
     pub fn find_run(&self, typed: &str) -> Result<RunId, StoreError> {
         self.find("run", "SELECT id FROM run ORDER BY rowid DESC", typed).map(RunId::from_bytes)
+    }
+
+    /// Finds the clustering that `typed` means.
+    ///
+    /// # Errors
+    ///
+    /// As [`find_experiment`](Self::find_experiment).
+    pub fn find_clustering(&self, typed: &str) -> Result<ClusteringResultId, StoreError> {
+        let sql = "SELECT id FROM clustering_result ORDER BY created_at DESC, layer, rowid DESC";
+        self.find("clustering", sql, typed).map(ClusteringResultId::from_bytes)
     }
 
     fn find(&self, noun: &'static str, sql: &str, typed: &str) -> Result<[u8; 16], StoreError> {

@@ -33,48 +33,96 @@ impl ExperimentLock {
     ///
     /// [`StoreError::Locked`] when another process holds it, [`StoreError::Io`] when the file cannot be made.
     pub fn take(database: &Path, experiment: ExperimentId) -> Result<Self, StoreError> {
+        if let Some(holder) = holder_of(&lock_path(database, IMPORT)) {
+            return Err(StoreError::Importing { holder });
+        }
         let path = lock_path(database, experiment);
-        let failed = |doing, source| StoreError::Io { doing, path: path.clone(), source };
-        loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false);
-            let mut file = options.open(&path).map_err(|source| failed("opening the lock", source))?;
-            match try_for_a_moment(&file) {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let mut holder = String::new();
-                    // Who holds it is a courtesy: the refusal stands without it.
-                    let read = file.read_to_string(&mut holder);
-                    let holder = if read.is_ok() && !holder.trim().is_empty() { holder.trim() } else { "unknown" };
-                    return Err(StoreError::Locked { experiment: experiment.short(), holder: holder.to_owned() });
-                }
-                Err(TryLockError::Error(source)) => return Err(failed("locking", source)),
-            }
-            if !is_named(&file, &path) {
-                continue; // Its last owner removed it between our opening and our locking.
-            }
-            let mut note_owner = || -> std::io::Result<()> {
-                file.set_len(0)?;
-                file.rewind()?;
-                write!(file, "{}", std::process::id())
-            };
-            note_owner().map_err(|source| failed("writing the lock", source))?;
-            return Ok(Self { _file: file, path });
+        match take(&path)? {
+            Ok(file) => Ok(Self { _file: file, path }),
+            Err(holder) => Err(StoreError::Locked { experiment: experiment.short(), holder }),
         }
     }
 
     /// Returns the process that holds an experiment, if any does.
     #[must_use]
     pub fn holder(database: &Path, experiment: ExperimentId) -> Option<String> {
-        let mut file = File::open(lock_path(database, experiment)).ok()?;
-        match file.try_lock_shared() {
+        holder_of(&lock_path(database, experiment))
+    }
+}
+
+/// What the lock of an import has in place of an experiment's id.
+const IMPORT: &str = "import";
+
+/// Held while rows are imported: no other import and no engine begins on what is only half there.
+#[derive(Debug)]
+pub struct ImportLock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl ImportLock {
+    /// Takes the lock of a database's imports, or says who holds it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Importing`] when another process holds it, [`StoreError::Io`] when the file cannot be made.
+    pub fn take(database: &Path) -> Result<Self, StoreError> {
+        let path = lock_path(database, IMPORT);
+        match take(&path)? {
+            Ok(file) => Ok(Self { _file: file, path }),
+            Err(holder) => Err(StoreError::Importing { holder }),
+        }
+    }
+}
+
+impl Drop for ImportLock {
+    fn drop(&mut self) {
+        // As for an experiment's.
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Takes the lock at `path`, or returns who holds it.
+fn take(path: &Path) -> Result<Result<File, String>, StoreError> {
+    let failed = |doing, source| StoreError::Io { doing, path: path.to_owned(), source };
+    loop {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(path).map_err(|source| failed("opening the lock", source))?;
+        match try_for_a_moment(&file) {
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                file.read_to_string(&mut holder).ok()?;
-                Some(holder.trim().to_owned())
+                // Who holds it is a courtesy: the refusal stands without it.
+                let read = file.read_to_string(&mut holder);
+                let holder = if read.is_ok() && !holder.trim().is_empty() { holder.trim() } else { "unknown" };
+                return Ok(Err(holder.to_owned()));
             }
-            _ => None,
+            Err(TryLockError::Error(source)) => return Err(failed("locking", source)),
         }
+        if !is_named(&file, path) {
+            continue; // Its last owner removed it between our opening and our locking.
+        }
+        let mut note_owner = || -> std::io::Result<()> {
+            file.set_len(0)?;
+            file.rewind()?;
+            write!(file, "{}", std::process::id())
+        };
+        note_owner().map_err(|source| failed("writing the lock", source))?;
+        return Ok(Ok(file));
+    }
+}
+
+/// Returns the process that holds the lock at `path`, if any does.
+fn holder_of(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder).ok()?;
+            Some(holder.trim().to_owned())
+        }
+        _ => None,
     }
 }
 
@@ -106,7 +154,7 @@ fn try_for_a_moment(file: &File) -> Result<(), TryLockError> {
 
 /// Returns where the lock of an experiment lies: beside the database, named by both. Links are followed, as SQLite
 /// follows them: one database has one lock, however it is named.
-fn lock_path(database: &Path, experiment: ExperimentId) -> PathBuf {
+fn lock_path(database: &Path, experiment: impl std::fmt::Display) -> PathBuf {
     let database = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
     let mut name = database.into_os_string();
     name.push(format!(".{experiment}.lock"));

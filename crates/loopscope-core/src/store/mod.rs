@@ -9,11 +9,14 @@
 
 mod again;
 mod backup;
+mod clusterings;
 mod delete;
 mod error;
 mod extend;
 mod find;
+mod import;
 mod inspect;
+mod label;
 mod lock;
 mod merge;
 mod migrate;
@@ -25,10 +28,13 @@ mod write;
 
 pub(crate) use again::{CallRow, StoredCall, StoredDiagram};
 pub use backup::BackupReport;
+pub use clusterings::{ClusterRow, ClusteringRow};
 pub use delete::Deleted;
 pub use error::StoreError;
 pub use extend::{Extended, Extension};
-pub use lock::ExperimentLock;
+pub use import::{Arrival, Arrived, DiagramAsGiven};
+pub use label::StoredLabel;
+pub use lock::{ExperimentLock, ImportLock};
 pub use merge::{
     Conflict, LeftOut, MergeError, Merged, MergedClusterings, MergedExperiment, MergedSource, Tallies, Tally,
     merge_stores,

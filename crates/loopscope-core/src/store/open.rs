@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::migrate::{APPLICATION_ID, MIGRATIONS, migrate_with, version_of};
-use super::place::{FREE_BYTES_MIN, folder_of, refuse_full_disk, refuse_network_disk};
+use super::place::{FREE_BYTES_MIN, folder_of, free_bytes, refuse_full_disk, refuse_network_disk};
 use super::{StoreError, backup};
 use crate::experiment::{Clock, SystemClock};
 
@@ -26,11 +26,14 @@ pub struct OpenOptions {
     pub busy_timeout: Duration,
     /// What must stay free on the disk.
     pub free_bytes_min: u64,
+    /// The SQLite file layer to open with, by the name that it is registered under; `None` is the system's. A test puts
+    /// one between the store and the disk that loses power or fails (`docs/reliability.md`).
+    pub vfs: Option<String>,
 }
 
 impl Default for OpenOptions {
     fn default() -> Self {
-        Self { busy_timeout: Duration::from_secs(30), free_bytes_min: FREE_BYTES_MIN }
+        Self { busy_timeout: Duration::from_secs(30), free_bytes_min: FREE_BYTES_MIN, vfs: None }
     }
 }
 
@@ -64,7 +67,7 @@ impl Store {
         refuse_what_is_no_file(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = open_connection(path, flags, options)?;
-        let tidy = Some(TidyAfterReader(path.to_owned()));
+        let tidy = Some(TidyAfterReader { path: path.to_owned(), vfs: options.vfs.clone() });
         let store = Self { connection, path: path.to_owned(), options: options.clone(), _tidy: tidy };
         let store = match version_of(&store.connection) {
             Err(source) if cannot_make_log(&source) && has_log(path) => return Err(unreadable_log(path)),
@@ -266,16 +269,19 @@ impl Store {
 /// A writing connection that closes removes them when it is the last one; it is opened for nothing else, and only
 /// while the log is empty, so that nothing is carried over. Where that is not allowed they stay, which loses nothing.
 #[derive(Debug)]
-struct TidyAfterReader(PathBuf);
+struct TidyAfterReader {
+    path: PathBuf,
+    vfs: Option<String>,
+}
 
 impl Drop for TidyAfterReader {
     fn drop(&mut self) {
-        if log_bytes(&self.0) != Some(0) {
+        if log_bytes(&self.path) != Some(0) {
             return;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let Ok(name) = as_file_name(&self.0) else { return };
-        let Ok(connection) = Connection::open_with_flags(name, flags) else { return };
+        let Ok(name) = as_file_name(&self.path) else { return };
+        let Ok(connection) = open_named(&name, flags, self.vfs.as_deref()) else { return };
         // The log is opened by the first read; a failure leaves what is there.
         drop(version_of(&connection));
     }
@@ -347,12 +353,19 @@ fn open_connection(path: &Path, flags: OpenFlags, options: &OpenOptions) -> Resu
 /// Opens what SQLite calls `name` and people call `path`.
 fn connect(name: &Path, path: &Path, flags: OpenFlags, options: &OpenOptions) -> Result<Connection, StoreError> {
     let connection =
-        Connection::open_with_flags(name, flags).map_err(|source| classify(path, options, "opening", source))?;
+        open_named(name, flags, options.vfs.as_deref()).map_err(|source| classify(path, options, "opening", source))?;
     connection.busy_timeout(options.busy_timeout).map_err(|source| classify(path, options, "opening", source))?;
     connection
         .pragma_update(None, "foreign_keys", true)
         .map_err(|source| classify(path, options, "opening", source))?;
     Ok(connection)
+}
+
+fn open_named(name: &Path, flags: OpenFlags, vfs: Option<&str>) -> rusqlite::Result<Connection> {
+    match vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(name, flags, vfs),
+        None => Connection::open_with_flags(name, flags),
+    }
 }
 
 fn cannot_make_log(error: &rusqlite::Error) -> bool {
@@ -382,6 +395,11 @@ fn unreadable_log(path: &Path) -> StoreError {
     StoreError::Refused { message }
 }
 
+/// Returns whether not even the smallest of SQLite's files fits the disk any more.
+fn has_no_room(path: &Path) -> bool {
+    free_bytes(path).is_ok_and(|free| free < 64 * 1024)
+}
+
 /// Turns the failures that people meet into messages of their own.
 fn classify(path: &Path, options: &OpenOptions, doing: &'static str, source: rusqlite::Error) -> StoreError {
     let path = path.to_owned();
@@ -393,6 +411,8 @@ fn classify(path: &Path, options: &OpenOptions, doing: &'static str, source: rus
             StoreError::Busy { path, waited_s: options.busy_timeout.as_secs() }
         }
         Some(ErrorCode::DiskFull) => StoreError::DiskFull { path },
+        // Where there is no room for the log's index or a journal, SQLite speaks of an error of the disk.
+        Some(ErrorCode::SystemIoFailure) if has_no_room(&path) => StoreError::DiskFull { path },
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path, reason: source.to_string() },
         Some(ErrorCode::CannotOpen) if doing == "opening" => StoreError::ReadOnly { path, reason: source.to_string() },
         _ => StoreError::Sqlite { doing, path, source },

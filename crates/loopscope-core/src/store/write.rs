@@ -5,8 +5,8 @@ use rusqlite::{CachedStatement, Transaction, TransactionBehavior, params};
 use super::{Store, StoreError};
 use crate::codec::{canonical_json, encode_diagram, encode_vector};
 use crate::experiment::{
-    ClusteringResult, Embedding, Experiment, ExperimentId, Failure, ImageRecord, Invocation, ModelVersion,
-    ModelVersionId, Output, PersistenceDiagram, Run, Timestamp,
+    ClusteringResult, ClusteringResultId, Embedding, EmbeddingCluster, Experiment, ExperimentId, Failure, ImageRecord,
+    Invocation, ModelVersion, ModelVersionId, Output, PersistenceDiagram, Run, Timestamp,
 };
 
 /// One object to be stored, or a change of an experiment's own times.
@@ -174,7 +174,7 @@ pub(super) fn json_column(object: &str, value: &impl serde::Serialize) -> Result
         .map_err(|error| StoreError::Invalid { object: object.to_owned(), defect: format!("it is no JSON: {error}") })
 }
 
-fn cached<'c>(transaction: &'c Transaction<'_>, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+pub(super) fn cached<'c>(transaction: &'c Transaction<'_>, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
     transaction.prepare_cached(sql)
 }
 
@@ -199,7 +199,7 @@ fn insert(transaction: &Transaction<'_>, write: &Write) -> Result<(), WriteFailu
     }
 }
 
-fn insert_experiment(transaction: &Transaction<'_>, experiment: &Experiment) -> Result<(), WriteFailure> {
+pub(super) fn insert_experiment(transaction: &Transaction<'_>, experiment: &Experiment) -> Result<(), WriteFailure> {
     let config = &experiment.config;
     let name = &experiment.name;
     cached(
@@ -242,7 +242,7 @@ pub(super) fn insert_run(transaction: &Transaction<'_>, run: &Run) -> Result<(),
     Ok(())
 }
 
-fn insert_invocation(transaction: &Transaction<'_>, invocation: &Invocation) -> Result<(), WriteFailure> {
+pub(super) fn insert_invocation(transaction: &Transaction<'_>, invocation: &Invocation) -> Result<(), WriteFailure> {
     let (text, image) = match &invocation.output {
         Output::Text(text) => (Some(text.as_str()), None),
         Output::Image(image) => {
@@ -290,7 +290,7 @@ fn insert_image(transaction: &Transaction<'_>, image: &ImageRecord) -> Result<()
     Ok(())
 }
 
-fn insert_embedding(transaction: &Transaction<'_>, embedding: &Embedding) -> Result<(), WriteFailure> {
+pub(super) fn insert_embedding(transaction: &Transaction<'_>, embedding: &Embedding) -> Result<(), WriteFailure> {
     cached(
         transaction,
         "INSERT INTO embedding (id, invocation_id, embedding_model, model_version_id, vector, started_at, completed_at) \
@@ -388,7 +388,19 @@ fn ensure_model_version(transaction: &Transaction<'_>, version: &ModelVersion) -
     Ok(version.id)
 }
 
-fn insert_clustering(transaction: &Transaction<'_>, clustering: &ClusteringResult) -> Result<(), WriteFailure> {
+pub(super) fn insert_clustering(
+    transaction: &Transaction<'_>,
+    clustering: &ClusteringResult,
+) -> Result<(), WriteFailure> {
+    insert_clustering_row(transaction, clustering)?;
+    clustering.members.iter().try_for_each(|member| insert_member(transaction, clustering.id, member))
+}
+
+/// Stores a clustering without its members, which the same transaction adds.
+pub(super) fn insert_clustering_row(
+    transaction: &Transaction<'_>,
+    clustering: &ClusteringResult,
+) -> Result<(), WriteFailure> {
     cached(
         transaction,
         "INSERT INTO clustering_result (id, embedding_model, algorithm, parameters, layer, created_at, started_at, completed_at) \
@@ -404,19 +416,25 @@ fn insert_clustering(transaction: &Transaction<'_>, clustering: &ClusteringResul
         clustering.started_at.micros(),
         clustering.completed_at.map(Timestamp::micros),
     ])?;
-    let mut statement = cached(
+    Ok(())
+}
+
+pub(super) fn insert_member(
+    transaction: &Transaction<'_>,
+    clustering: ClusteringResultId,
+    member: &EmbeddingCluster,
+) -> Result<(), WriteFailure> {
+    cached(
         transaction,
         "INSERT INTO embedding_cluster (id, embedding_id, clustering_result_id, medoid_embedding_id, probability) \
          VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for member in &clustering.members {
-        statement.execute(params![
-            member.id.as_bytes(),
-            member.embedding_id.as_bytes(),
-            clustering.id.as_bytes(),
-            member.medoid_embedding_id.as_ref().map(|id| *id.as_bytes()),
-            member.probability,
-        ])?;
-    }
+    )?
+    .execute(params![
+        member.id.as_bytes(),
+        member.embedding_id.as_bytes(),
+        clustering.as_bytes(),
+        member.medoid_embedding_id.as_ref().map(|id| *id.as_bytes()),
+        member.probability,
+    ])?;
     Ok(())
 }

@@ -62,9 +62,12 @@ impl fmt::Display for Reason {
 
 /// Every model version of a store: what it is here, or why it is not.
 pub(super) struct Models {
-    /// Name, and the info with its index, or the reason with what is known of it.
-    versions: BTreeMap<ModelVersionId, (String, Result<(usize, ModelInfo), (Reason, String)>)>,
+    /// By version: its name, and what it is here.
+    versions: BTreeMap<ModelVersionId, (String, Here)>,
 }
+
+/// The info with its index, or the reason with what is known of it.
+type Here = Result<(usize, ModelInfo), (Reason, String)>;
 
 impl Models {
     pub(super) fn of(store: &Store, registry: &dyn Registry) -> Result<Self, StoreError> {

@@ -83,7 +83,10 @@ impl<'a> Verifier<'a> {
     }
 
     fn call(&mut self, subject: Subject, id: [u8; 16], stored: Option<StoredCall>) -> Result<(), StoreError> {
-        let Some(stored) = stored else { return Ok(self.is_gone(subject)) };
+        let Some(stored) = stored else {
+            self.is_gone(subject);
+            return Ok(());
+        };
         let outcome = self.compare_call(subject, id, &stored)?;
         let StoredCall { run_id, sequence_number, model, .. } = stored;
         self.conclude(Place { subject, id, run: run_id, sequence_number: Some(sequence_number), model }, outcome);
@@ -143,7 +146,10 @@ impl<'a> Verifier<'a> {
 
     fn diagram(&mut self, id: [u8; 16]) -> Result<(), StoreError> {
         let subject = Subject::PersistenceDiagram;
-        let Some(stored) = self.store.stored_diagram(id)? else { return Ok(self.is_gone(subject)) };
+        let Some(stored) = self.store.stored_diagram(id)? else {
+            self.is_gone(subject);
+            return Ok(());
+        };
         let outcome = self.compare_diagram(&stored)?;
         let StoredDiagram { run_id, model, .. } = stored;
         self.conclude(Place { subject, id, run: run_id, sequence_number: None, model }, outcome);

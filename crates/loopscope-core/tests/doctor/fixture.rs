@@ -53,7 +53,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(1_700_000_000_000_000 + seconds * 1_000_000)
 }
 
-fn options() -> OpenOptions {
+pub(crate) fn options() -> OpenOptions {
     OpenOptions { free_bytes_min: 0, ..OpenOptions::default() }
 }
 
@@ -101,6 +101,7 @@ fn experiment(shape: Shape) -> Experiment {
         embedding_models: NonEmpty::new(vec![name(READER)]).unwrap(),
         max_length: NonZeroU64::new(shape.max_length).unwrap(),
         parameters: BTreeMap::new(),
+        diagrams: Default::default(),
     };
     Experiment {
         id: ExperimentId::from_bytes(id(EXPERIMENT, 0, 1)),

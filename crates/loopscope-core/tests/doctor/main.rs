@@ -4,6 +4,7 @@
 
 mod damaged;
 mod diagrams;
+mod fixing;
 mod fixture;
 mod missing;
 mod planted;

@@ -30,7 +30,7 @@ fn a_whole_experiment_with_diagrams_gives_no_finding() {
 }
 
 /// Defects that a whole database can be given by SQL, with the kind that they are.
-const VIOLATIONS: &[(&str, FindingKind)] = &[
+pub(crate) const VIOLATIONS: &[(&str, FindingKind)] = &[
     ("UPDATE experiment SET max_length = 0", OutOfRange),
     ("UPDATE experiment SET config = NULL", Integrity),
     // References.

@@ -8,6 +8,7 @@ mod deleting;
 mod extending;
 mod finding;
 mod locks;
+mod merging;
 mod migrations;
 mod opening;
 mod reading;

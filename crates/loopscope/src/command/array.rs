@@ -1,4 +1,4 @@
-//! `array topology|distance`: the measures for anyone with arrays of their own, without a database.
+//! `array topology|distance|cluster`: the measures for anyone with arrays of their own, without a database.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use loopscope_core::codec::{
     Bar, Diagram, NpyArray, NpyValues, Scalar, SparseMatrix, decode_diagram, encode_diagram, generator_arrays, is_npz,
     read_npy, read_sparse_npz,
 };
+use loopscope_core::experiment::parse_size;
 use ripsaw::{
     Collapse, CondensedDistances, DistanceOptions, Generator, GeneratorOptions, GroundNorm, InfiniteBars, Metric,
     Options, Persistence, PointCloud, SparseDistances, Stage, WassersteinOrder,
@@ -17,7 +18,7 @@ use ripsaw::{
 
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
-use crate::report::{Table, bytes, count, print, print_json};
+use crate::report::{Table, Talk, bytes, count, print, print_json};
 
 /// Measures of arrays in files.
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,12 @@ pub(crate) enum ArrayCommand {
     Topology(TopologyArgs),
     /// Compute how far apart two diagrams in .npz files are
     Distance(DistanceArgs),
+    /// Find where a series of vectors in a .npy file changes
+    Changepoints(super::array_changepoints::ChangepointsArgs),
+    /// Make a Markov chain of labels in a .npy file
+    Markov(super::array_markov::MarkovArgs),
+    /// Find clusters of the points in a .npy file
+    Cluster(super::array_cluster::ArrayClusterArgs),
 }
 
 #[derive(Debug, Args)]
@@ -129,34 +136,13 @@ enum InfiniteName {
     Drop,
 }
 
-pub(super) fn execute(command: &ArrayCommand, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn execute(command: &ArrayCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     match command {
         ArrayCommand::Topology(arguments) => topology(arguments, global),
         ArrayCommand::Distance(arguments) => distance(arguments, global),
-    }
-}
-
-/// Reads a size such as `4GiB`, `500MB` or a number of bytes.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        other => return Err(format!("\"{other}\" is no unit; expected KiB, MiB, GiB, KB, MB or GB")),
-    };
-    let number: f64 =
-        digits.trim().parse().map_err(|_| format!("\"{digits}\" is no number; expected a size such as 4GiB"))?;
-    let size = number * unit as f64;
-    if size.is_finite() && size >= 1.0 {
-        Ok(size as u64)
-    } else {
-        Err("expected a size of at least one byte".to_owned())
+        ArrayCommand::Changepoints(arguments) => super::array_changepoints::execute(arguments, global),
+        ArrayCommand::Markov(arguments) => super::array_markov::execute(arguments, global),
+        ArrayCommand::Cluster(arguments) => super::array_cluster::cluster(arguments, global, talk),
     }
 }
 
@@ -282,6 +268,13 @@ fn compute(input: &Input, arguments: &TopologyArgs, options: &Options) -> anyhow
     Ok(Answer { persistence, generators: generators.unwrap_or_default(), seconds })
 }
 
+/// Reads one array.
+pub(super) fn read_array(path: &Path) -> anyhow::Result<NpyArray> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    let array = read_npy(&bytes).and_then(NpyArray::into_c_order);
+    array.with_context(|| format!("{} is no NumPy array that this program reads", path.display()))
+}
+
 fn read_input(path: &Path) -> anyhow::Result<Input> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     if is_npz(&bytes) {
@@ -295,7 +288,7 @@ fn read_input(path: &Path) -> anyhow::Result<Input> {
 }
 
 /// Returns the numbers as float32, which is what the distances are measured in; a float64 is rounded.
-fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
+pub(super) fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
     match &array.values {
         NpyValues::F32(numbers) => Ok(numbers.clone()),
         NpyValues::F64(numbers) => {
@@ -307,6 +300,17 @@ fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
         other => {
             bail!(UsageError { message: format!("expected float32 or float64, got {}", other.kind()), hint: None })
         }
+    }
+}
+
+/// Returns rows and columns of an array of vectors.
+pub(super) fn matrix_shape(array: &NpyArray) -> anyhow::Result<(usize, usize)> {
+    match *array.shape.as_slice() {
+        [rows, columns] => Ok((rows, columns)),
+        _ => bail!(UsageError {
+            message: format!("expected vectors of shape (n, d), got an array of shape {:?}", array.shape),
+            hint: None,
+        }),
     }
 }
 
@@ -448,7 +452,7 @@ fn print_generators(generators: &[Generator]) -> std::io::Result<()> {
 }
 
 /// Returns the most memory that this process has held, where the system tells.
-fn peak_bytes() -> Option<u64> {
+pub(super) fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
@@ -521,19 +525,4 @@ fn read_diagram(path: &Path) -> anyhow::Result<Vec<Vec<ripsaw::Bar>>> {
     let diagram = decode_diagram(&bytes).with_context(|| format!("{} holds no diagram", path.display()))?;
     let bar = |bar: &Bar| ripsaw::Bar { birth: bar.birth, death: bar.death };
     Ok(diagram.dgms.iter().map(|bars| bars.iter().map(bar).collect()).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("4GiB"), Ok(4 << 30));
-        assert_eq!(parse_size("1.5 MiB"), Ok(3 << 19));
-        assert_eq!(parse_size("500"), Ok(500));
-        assert!(parse_size("4 parsecs").unwrap_err().contains("no unit"));
-        assert!(parse_size("GiB").unwrap_err().contains("no number"));
-        assert!(parse_size("0").is_err());
-    }
 }

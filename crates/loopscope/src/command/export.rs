@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
 use loopscope_core::experiment::ExperimentId;
 use loopscope_core::export::export_db;
@@ -45,8 +44,7 @@ fn db(arguments: &ExportDbArgs, global: &Global, talk: &Talk) -> anyhow::Result<
         .map(|typed| store.find_experiment(typed))
         .collect::<Result<Vec<ExperimentId>, StoreError>>()?;
     let mut told = |experiment: &MergedExperiment| talk.detail(&format!("carried \"{}\"", experiment.name));
-    let exported = export_db(&store, &experiments, &arguments.target, &options, &mut told)
-        .with_context(|| format!("nothing was exported; {} was not made", arguments.target.display()))?;
+    let exported = export_db(&store, &experiments, &arguments.target, &options, &mut told)?;
     if global.json {
         print_json(&serde_json::json!({ "file": arguments.target, "exported": exported }))?;
         return Ok(Exit::Ok);

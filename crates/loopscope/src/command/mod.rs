@@ -1,19 +1,29 @@
 //! What each command does.
 
+mod analyse;
 mod array;
+mod array_changepoints;
+mod array_cluster;
+mod array_markov;
+mod cluster;
+mod clustering;
 mod config;
 mod demo;
 mod doctor;
 mod experiment;
 mod export;
+pub(crate) mod import;
 pub(crate) mod merge;
 mod model;
 mod run;
 mod verify;
 mod work;
 
+pub(crate) use analyse::AnalyseCommand;
 pub(crate) use array::ArrayCommand;
+pub(crate) use cluster::ClusterCommand;
 pub(crate) use export::ExportCommand;
+pub(crate) use import::ImportCommand;
 pub(crate) use merge::MergeArgs;
 pub(crate) use verify::VerifyArgs;
 
@@ -48,11 +58,14 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
             talk,
         ),
         Command::Model(command) => model::execute(&command, global),
-        Command::Array(command) => array::execute(&command, global),
-        Command::Doctor(arguments) => doctor::doctor(&arguments, global),
+        Command::Analyse(command) => analyse::execute(&command, global, talk),
+        Command::Doctor(arguments) => doctor::doctor(&arguments, global, talk),
         Command::Verify(arguments) => verify::execute(&arguments, global, talk),
         Command::Merge(arguments) => merge::merge(&arguments, global),
         Command::Export(command) => export::execute(&command, global, talk),
+        Command::Import(command) => import::execute(&command, global, talk),
+        Command::Array(command) => array::execute(&command, global, talk),
+        Command::Cluster { command } => cluster::execute(command.unwrap_or(ClusterCommand::List), global, talk),
         Command::Backup { file } => backup(&file, global, talk),
         Command::Migrate => migrate(global),
         Command::Completions { shell } => completions(shell),

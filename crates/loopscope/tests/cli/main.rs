@@ -2,11 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod analyse;
 mod array;
+mod chance;
 mod complaints;
+mod damaged;
 mod demo;
+mod disk_full;
+mod doctor;
 mod help;
+mod import;
 mod kill;
+mod many;
+mod merging;
 mod reading;
 mod signals;
 mod support;

@@ -68,6 +68,9 @@ fn reading_leaves_the_folder_as_it_was() {
         &["doctor", "--json"],
         &["config", "check", "old.json"],
         &["model", "list"],
+        &["analyse", "drift"],
+        &["analyse", "topology", "--json"],
+        &["analyse", "markov"],
     ] {
         place.ok(command);
     }

@@ -7,6 +7,10 @@ use std::process::{Command, Output, Stdio};
 /// A folder with a database in it.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
+    /// Another place for the database than this folder.
+    pub(crate) database: Option<PathBuf>,
+    /// What must stay free on its disk.
+    pub(crate) min_free_mib: u64,
 }
 
 /// What a command came to.
@@ -18,7 +22,7 @@ pub(crate) struct Ended {
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir().unwrap(), database: None, min_free_mib: 1 }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -38,7 +42,10 @@ impl Place {
         for name in ["LOOPSCOPE_DB", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
-        command.env("LOOPSCOPE_MIN_FREE_MIB", "1");
+        command.env("LOOPSCOPE_MIN_FREE_MIB", self.min_free_mib.to_string());
+        if let Some(database) = &self.database {
+            command.env("LOOPSCOPE_DB", database);
+        }
         command
     }
 

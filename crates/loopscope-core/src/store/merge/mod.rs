@@ -187,3 +187,45 @@ impl Drop for Removed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store with one experiment of 200 steps, made by SQL: what it says is nobody's matter here.
+    fn source(path: &Path) -> Store {
+        let store = Store::open_write(path, &OpenOptions::default()).unwrap();
+        let steps = "INSERT INTO experiment VALUES (zeroblob(16), 'x', '[[\"A\"]]', '[\"p\"]', '[1]', '[\"E\"]', 200, '{}', 'native', 1, NULL, NULL); \
+             INSERT INTO run VALUES (zeroblob(16), zeroblob(16), '[\"A\"]', 'p', 1, 0, 200); \
+             INSERT INTO model_version VALUES (zeroblob(16), 'A', 'image_to_text', 'b', 'r', 'w', '{}', 'bitwise', '0'); \
+             WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 199) \
+             INSERT INTO invocation (id, run_id, sequence_number, input_invocation_id, model, model_version_id, type, seed, \
+               started_at, output_text) \
+             SELECT CAST(printf('%016d', i) AS BLOB), zeroblob(16), i, CASE WHEN i > 0 THEN CAST(printf('%016d', i - 1) AS BLOB) END, \
+               'A', zeroblob(16), 'text', 1, 1, printf('%01000d', i) FROM n";
+        store.connection.execute_batch(steps).unwrap();
+        store
+    }
+
+    #[test]
+    fn a_full_disk_rolls_the_experiment_back_and_room_lets_it_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = source(&folder.path().join("source.sqlite"));
+        let target = Store::open_write(&folder.path().join("target.sqlite"), &OpenOptions::default()).unwrap();
+        let merge = |pages: u32| {
+            target.connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+            merge_source(&source, &target, None, false, &mut |_| {})
+        };
+        let used: u32 = target.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let count = |table: &str| -> u64 {
+            target.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        for more in 0..20 {
+            let error = merge(used + more).unwrap_err();
+            assert!(matches!(error, MergeError::Store(StoreError::DiskFull { .. })), "{error}");
+            assert_eq!(count("experiment") + count("invocation") + count("model_version"), 0);
+        }
+        let merged = merge(1 << 20).unwrap();
+        assert_eq!((merged.experiments[0].merged, count("invocation")), (Merged::Added, 200));
+    }
+}

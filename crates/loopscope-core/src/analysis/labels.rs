@@ -1,0 +1,127 @@
+//! Which cluster each output is in, turn by turn.
+
+use std::collections::BTreeMap;
+
+use loopscope_analysis::symbolic::continued;
+
+use super::material::{Material, Strand};
+use super::report::Analysis;
+use super::{AnalysisError, Options};
+use crate::experiment::{ClusteringResultId, EmbeddingId, ModelName};
+use crate::store::ClusteringSummary;
+
+/// The clusters of one embedder's outputs.
+pub(super) struct Labels {
+    /// Which clustering.
+    pub(super) clustering: ClusteringSummary,
+    /// What people know each cluster by, in the order of the numbers: most outputs of this experiment first.
+    pub(super) names: Vec<String>,
+    by_output: BTreeMap<(usize, u64), usize>,
+    /// How many outputs of this experiment the clustering covers.
+    covered: usize,
+}
+
+impl Labels {
+    /// Returns the labels of a strand, `None` for an outlier or an output that was not clustered, with its cycle continued.
+    pub(super) fn sequence(&self, material: &Material<'_>, strand: &Strand) -> Vec<Option<usize>> {
+        let length = material.runs[strand.run].run.key.network.len() as u64;
+        let number = |turn: usize| strand.position as u64 + turn as u64 * length;
+        let stored: Vec<Option<usize>> =
+            (0..strand.len()).map(|turn| self.by_output.get(&(strand.run, number(turn))).copied()).collect();
+        match strand.period {
+            Some(period) if strand.continued_len() > strand.len() && period < strand.len() => {
+                continued(&stored, strand.len() - 1 - period, strand.continued_len())
+            }
+            _ => stored,
+        }
+    }
+
+    /// Returns how many outputs of strands the clustering does not cover: it was made of a part, or before they came.
+    pub(super) fn uncovered(&self, strands: &[Strand]) -> usize {
+        strands.iter().map(Strand::len).sum::<usize>().saturating_sub(self.covered)
+    }
+}
+
+/// Reads the newest clustering of an embedder, or the one that was asked for; `None` where there is none.
+pub(super) fn labels(
+    material: &Material<'_>,
+    embedder: &ModelName,
+    options: &Options,
+) -> Result<Option<Labels>, AnalysisError> {
+    let mut known = material.store.clusterings(material.experiment.id)?;
+    if let Some(typed) = &options.clustering {
+        let ids: Vec<String> = known.iter().map(|clustering| short(&clustering.id)).collect();
+        let wanted = typed.to_lowercase();
+        known.retain(|clustering| {
+            let id = &clustering.id;
+            id.starts_with(&wanted) || id.ends_with(&wanted) || id.replace('-', "").ends_with(&wanted)
+        });
+        if known.is_empty() {
+            let known = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+            return Err(AnalysisError::UnknownClustering { typed: typed.clone(), known });
+        }
+    }
+    known.retain(|clustering| clustering.embedding_model == embedder.as_str());
+    let Some(clustering) = known.pop() else { return Ok(None) };
+    let unreadable =
+        |_| AnalysisError::UnknownClustering { typed: clustering.id.clone(), known: "no such id".to_owned() };
+    let id: ClusteringResultId = clustering.id.parse().map_err(unreadable)?;
+    let stored = material.store.labels(material.experiment.id, id)?;
+    let mut sizes: BTreeMap<EmbeddingId, usize> = BTreeMap::new();
+    stored.iter().filter_map(|label| label.medoid).for_each(|medoid| *sizes.entry(medoid).or_default() += 1);
+    let texts = material.store.medoid_texts(id)?;
+    let name = |medoid: &EmbeddingId| match texts.get(medoid) {
+        Some(Some(text)) => text.clone(),
+        _ => format!("[picture {}]", medoid.short()),
+    };
+    let mut order: Vec<(EmbeddingId, usize, String)> =
+        sizes.into_iter().map(|(medoid, size)| (medoid, size, name(&medoid))).collect();
+    order.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.2.cmp(&b.2)));
+    let number_of: BTreeMap<EmbeddingId, usize> =
+        order.iter().enumerate().map(|(number, (medoid, _, _))| (*medoid, number)).collect();
+    let run_of: BTreeMap<_, usize> =
+        material.runs.iter().enumerate().map(|(index, material)| (material.run.id, index)).collect();
+    let by_output = stored
+        .iter()
+        .filter_map(|label| {
+            Some(((*run_of.get(&label.run_id)?, label.sequence_number.0), *number_of.get(&label.medoid?)?))
+        })
+        .collect();
+    let names = order.into_iter().map(|(_, _, name)| name).collect();
+    Ok(Some(Labels { clustering, names, by_output, covered: stored.len() }))
+}
+
+fn short(id: &str) -> String {
+    id[id.len().saturating_sub(8)..].to_owned()
+}
+
+/// Notes which clustering was used, and what it leaves out; or that there is none.
+pub(super) fn note_clustering(
+    analysis: &mut Analysis,
+    embedder: &ModelName,
+    labels: Option<&Labels>,
+    strands: &[Strand],
+) {
+    match labels {
+        None => analysis
+            .notes
+            .push(format!("{embedder}: no clustering is stored; `loopscope cluster run {embedder}` makes one")),
+        Some(labels) => {
+            let clustering = &labels.clustering;
+            let uncovered = labels.uncovered(strands);
+            let rest = if uncovered > 0 {
+                format!("; {uncovered} outputs are not in it and count as outliers")
+            } else {
+                String::new()
+            };
+            analysis.notes.push(format!(
+                "{embedder}: {} clustering {}, {} clusters, {} of {} embeddings outliers{rest}",
+                clustering.algorithm,
+                short(&clustering.id),
+                clustering.clusters,
+                clustering.outliers,
+                clustering.members
+            ));
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! The chain of clusters: how it forgets, where it stays, where it ends.
+
+use loopscope_analysis::markov::{
+    MarkovError, TransitionCounts, absorption, active_set, chapman_kolmogorov, communicating_classes, eigenvalues,
+    entropy_production, implied_timescales, last_core, maximum_likelihood, mean_first_passage_times, pcca,
+    reversible_maximum_likelihood, stationary_distribution,
+};
+
+use super::estimate::{bootstrap_cell, counted, few_runs, remark};
+use super::group::{Group, columns, of_strands};
+use super::labels::{Labels, labels, note_clustering};
+use super::material::{Material, note_continuation, note_gaps};
+use super::report::{Analysis, Cell, Estimate, ResultTable};
+use super::{AnalysisError, Options};
+
+/// Multiples of the lag at which the chain is tested.
+const MULTIPLES: [usize; 3] = [2, 3, 5];
+/// Predictions within so many standard errors agree.
+const STANDARD_ERRORS: f64 = 2.0;
+/// Most sets that a chain is divided into without being asked.
+const SETS_MAX: usize = 5;
+
+pub(super) fn markov(material: &Material<'_>, options: &Options) -> Result<Analysis, AnalysisError> {
+    let mut tables = tables(options);
+    let parameters = vec![
+        ("lag", Cell::count(options.lag)),
+        ("milestoning", Cell::text(if options.milestoning { "last core visited" } else { "no" })),
+        ("matrix", Cell::text("maximum likelihood, not made reversible, on the active set")),
+        bootstrap_cell(&options.bootstrap),
+    ];
+    let mut analysis = material.analysis("markov", parameters);
+    let (mut behind_gaps, mut continued) = (0, 0);
+    for embedder in material.embedders() {
+        let (strands, gaps) = material.strands(&embedder)?;
+        behind_gaps += gaps;
+        let labels = labels(material, &embedder, options)?;
+        note_clustering(&mut analysis, &embedder, labels.as_ref(), &strands);
+        let Some(labels) = labels else { continue };
+        continued += strands.iter().filter(|strand| strand.continued_len() > strand.len()).count();
+        for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
+            let sequences: Vec<Vec<Option<usize>>> = members
+                .iter()
+                .map(|strand| {
+                    let sequence = labels.sequence(material, strand);
+                    if options.milestoning { last_core(&sequence) } else { sequence }
+                })
+                .collect();
+            add_chain(&group, &sequences, &labels, options, &mut tables)?;
+        }
+    }
+    analysis.tables.extend(tables);
+    analysis.notes.push(format!(
+        "The active set is the largest set of clusters that all reach each other; kept is its share of counts. t₂ and t₃ are implied timescales. Entropy production counts \
+         pairs seen both ways, a lower bound. CK: states whose share of returns after {MULTIPLES:?} lags is within {STANDARD_ERRORS} standard errors of the chain's. Sets: PCCA+ on the \
+         reversible estimate, as many as the largest gap of its timescales says. Return is 1/π lags; passage is the mean time to a state from the others by π."
+    ));
+    note_continuation(&mut analysis, continued);
+    note_gaps(&mut analysis, behind_gaps);
+    Ok(analysis)
+}
+
+fn tables(options: &Options) -> [ResultTable; 3] {
+    let chains = ResultTable::new(
+        "markov",
+        "Chains of clusters",
+        &columns(
+            options.by,
+            &[
+                ("runs", "runs"),
+                ("transitions", "transitions"),
+                ("visited", "visited"),
+                ("active", "active"),
+                ("share_kept", "kept (share)"),
+                ("t2", "t₂ (turns)"),
+                ("t3", "t₃ (turns)"),
+                ("entropy_production", "entropy prod. (nats a lag)"),
+                ("chapman_kolmogorov", "CK agreeing"),
+                ("sets", "sets"),
+                ("closed_classes", "closed"),
+                ("remark", "remark"),
+            ],
+        ),
+    );
+    let states = ResultTable::new(
+        "states",
+        "States of the active set",
+        &columns(
+            options.by,
+            &[
+                ("cluster", "cluster"),
+                ("stationary", "π"),
+                ("return_time", "return (lags)"),
+                ("passage", "passage (lags)"),
+                ("set", "set"),
+            ],
+        ),
+    );
+    let ends = ResultTable::new(
+        "absorption",
+        "Clusters that are left for good, and where they end",
+        &columns(
+            options.by,
+            &[
+                ("cluster", "from"),
+                ("end", "ends in"),
+                ("probability", "probability"),
+                ("expected_steps", "expected (lags)"),
+            ],
+        ),
+    );
+    [chains, states, ends]
+}
+
+fn add_chain(
+    group: &Group,
+    sequences: &[Vec<Option<usize>>],
+    labels: &Labels,
+    options: &Options,
+    [chains, states, ends]: &mut [ResultTable; 3],
+) -> Result<(), AnalysisError> {
+    let state_count = labels.names.len();
+    let by_run = sequences
+        .iter()
+        .map(|sequence| TransitionCounts::of([sequence.as_slice()], state_count, options.lag))
+        .collect::<Result<Vec<_>, MarkovError>>()?;
+    let mut counts = TransitionCounts::new(state_count, options.lag)?;
+    by_run.iter().for_each(|run| counts.add(run));
+    let mut visited: Vec<usize> = sequences.iter().flatten().copied().flatten().collect();
+    visited.sort_unstable();
+    visited.dedup();
+    let mut row = group.cells();
+    row.extend([Cell::count(sequences.len()), Cell::count(counts.total() as usize), Cell::count(visited.len())]);
+    if counts.total() == 0.0 {
+        row.extend(std::iter::repeat_n(Cell::Number(None), 8));
+        row.push(Cell::text("no two neighbouring turns are in clusters"));
+        chains.row(row);
+        return Ok(());
+    }
+    let active = active_set(&counts);
+    let kept = counts.matrix().restricted(&active.states);
+    let (matrix, _) = maximum_likelihood(&kept)?;
+    let law = stationary_distribution(&matrix)?;
+    let times = implied_timescales(&eigenvalues(&matrix)?, options.lag);
+    let intervals = options.bootstrap.intervals(sequences.len(), 2 + active.states.len(), |runs| {
+        resampled(&by_run, runs, &active.states, options.lag)
+    });
+    let time = |index: usize| {
+        Cell::Estimate(Estimate { value: times.get(index).copied(), interval: times.get(index).and(intervals[index]) })
+    };
+    let sets = metastable(&kept);
+    let slices: Vec<&[Option<usize>]> = sequences.iter().map(Vec::as_slice).collect();
+    let tests = chapman_kolmogorov(&slices, state_count, options.lag, &MULTIPLES)?;
+    let (agreeing, tested) = tests.iter().fold((0, 0), |(agreeing, tested), test| {
+        (agreeing + test.agreeing(STANDARD_ERRORS), tested + test.states.len())
+    });
+    // On everything visited, with what was seen last made to stay: where does it end?
+    let (whole, without_end) = maximum_likelihood(&counts.matrix().restricted(&visited))?;
+    let closed = communicating_classes(whole.matrix()).iter().filter(|class| class.is_closed).count();
+    let set_count = sets.as_ref().map_or(Cell::Number(None), |(count, _)| Cell::count(*count));
+    let production = entropy_production(&matrix, &law);
+    row.extend([
+        Cell::count(active.states.len()),
+        Cell::Number(Some(active.share_kept)),
+        time(0),
+        time(1),
+        Cell::Number((active.states.len() > 1).then_some(production.two_way_rate)),
+        Cell::Text(format!("{agreeing}/{tested}")),
+        set_count,
+        Cell::count(closed),
+        remark([
+            few_runs(sequences.len()),
+            (active.states.len() == 1).then(|| "one state only: no timescales".to_owned()),
+            (active.states.len() < visited.len())
+                .then(|| format!("{} outside the active set", counted(visited.len() - active.states.len(), "cluster"))),
+            (production.one_way_pairs > 0)
+                .then(|| format!("{} seen one way only", counted(production.one_way_pairs, "pair"))),
+            (!without_end.is_empty())
+                .then(|| format!("{} never left nor stayed in", counted(without_end.len(), "cluster"))),
+        ]),
+    ]);
+    chains.row(row);
+    states.rows_left_out += active.states.len().saturating_sub(options.top);
+    let mut order: Vec<usize> = (0..active.states.len()).collect();
+    order.sort_by(|&a, &b| law[b].total_cmp(&law[a]).then(a.cmp(&b)));
+    for &place in order.iter().take(options.top) {
+        let passage = mean_first_passage_times(&matrix, &[place])?;
+        let rest = 1.0 - law[place];
+        let mean_passage: f64 = passage.iter().zip(&law).map(|(time, weight)| time * weight).sum::<f64>() / rest;
+        let mut row = group.cells();
+        row.extend([
+            Cell::text(&labels.names[active.states[place]]),
+            Cell::Estimate(Estimate { value: Some(law[place]), interval: intervals[2 + place] }),
+            Cell::Number(Some(1.0 / law[place])),
+            Cell::Number((active.states.len() > 1).then_some(mean_passage)),
+            sets.as_ref().map_or(Cell::Number(None), |(_, set_of)| Cell::count(set_of[place] + 1)),
+        ]);
+        states.row(row);
+    }
+    absorption_rows(group, &whole, &visited, labels, options, ends)
+}
+
+/// Returns the first two timescales and the stationary law of resampled runs, on the active set of all of them.
+///
+/// A resample may not connect the set. Its slowest process is then infinite, and it has no stationary law.
+fn resampled(by_run: &[TransitionCounts], runs: &[usize], active: &[usize], lag: usize) -> Vec<Option<f64>> {
+    let missing = || vec![None; 2 + active.len()];
+    let mut sum = loopscope_analysis::linear::SquareMatrix::zeros(active.len());
+    runs.iter().for_each(|&run| sum.add(&by_run[run].matrix().restricted(active)));
+    let Ok((matrix, _)) = maximum_likelihood(&sum) else { return missing() };
+    let Ok(values) = eigenvalues(&matrix) else { return missing() };
+    let times = implied_timescales(&values, lag);
+    let mut answers: Vec<Option<f64>> = (0..2).map(|index| times.get(index).copied()).collect();
+    match stationary_distribution(&matrix) {
+        Ok(law) => answers.extend(law.into_iter().map(Some)),
+        Err(_) => answers.extend(vec![None; active.len()]),
+    }
+    answers
+}
+
+/// Divides the reversible estimate at its largest gap of timescales; `None` for fewer than 3 states or where it does not settle.
+fn metastable(kept: &loopscope_analysis::linear::SquareMatrix) -> Option<(usize, Vec<usize>)> {
+    if kept.size() < 3 {
+        return None;
+    }
+    let (matrix, law) = reversible_maximum_likelihood(kept).ok()?;
+    let times = implied_timescales(&eigenvalues(&matrix).ok()?, 1);
+    // With m sets, m − 1 processes are slow: the gap is between the last slow one and the first fast one.
+    let ratio = |sets: usize| times[sets - 2] / times[sets - 1].max(f64::MIN_POSITIVE);
+    let count = (2..=SETS_MAX.min(kept.size() - 1)).max_by(|&a, &b| ratio(a).total_cmp(&ratio(b)).then(b.cmp(&a)))?;
+    let sets = pcca(&matrix, &law, count).ok()?;
+    Some((count, sets.set_of))
+}
+
+fn absorption_rows(
+    group: &Group,
+    whole: &loopscope_analysis::markov::TransitionMatrix,
+    visited: &[usize],
+    labels: &Labels,
+    options: &Options,
+    table: &mut ResultTable,
+) -> Result<(), AnalysisError> {
+    let answer = absorption(whole)?;
+    let mut rows = Vec::new();
+    for (place, &from) in answer.transient.iter().enumerate() {
+        for (class, &probability) in answer.closed_classes.iter().zip(&answer.probabilities[place]) {
+            if probability > 0.0 {
+                let first = &labels.names[visited[class[0]]];
+                let end = match class.len() {
+                    1 => first.clone(),
+                    more => format!("{first} and {} more", more - 1),
+                };
+                let mut row = group.cells();
+                row.extend([
+                    Cell::text(&labels.names[visited[from]]),
+                    Cell::Text(end),
+                    Cell::Number(Some(probability)),
+                    Cell::Number(Some(answer.expected_steps[place])),
+                ]);
+                rows.push(row);
+            }
+        }
+    }
+    table.rows_left_out += rows.len().saturating_sub(options.top);
+    rows.into_iter().take(options.top).for_each(|row| table.row(row));
+    Ok(())
+}

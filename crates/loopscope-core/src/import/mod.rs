@@ -1,0 +1,3 @@
+//! Carrying records of other programs into the store.
+
+pub mod legacy;
