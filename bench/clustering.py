@@ -27,6 +27,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 START, END = "<!-- clustering:start -->", "<!-- clustering:end -->"
 PACKAGES = {"scikit-learn": "scikit-learn", "fast_hdbscan": "fast_hdbscan", "EVoC": "evoc"}
+# scikit-learn 1.9.1 ends with a TypeError at an epsilon above 0 with later ones.
+NUMPY = "numpy<2.4"
 TOOLS = ["ours", *PACKAGES]
 DIMENSION = 768
 
@@ -90,9 +92,9 @@ def environment(options):
     python = options.venv / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", options.venv], check=True)
-    there = [python, "-c", "import numpy, sklearn, fast_hdbscan, evoc"]
+    there = [python, "-c", "import numpy, sklearn, pynndescent, fast_hdbscan, evoc"]
     if subprocess.run(there, capture_output=True).returncode != 0:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "numpy", *PACKAGES.values()], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", NUMPY, "pynndescent", *PACKAGES.values()], check=True)
     return python
 
 
@@ -176,6 +178,7 @@ def peer(tool, count):
     if tool == "fast_hdbscan":
         import fast_hdbscan
 
+        # In so many dimensions its neighbours are those of pynndescent.
         return fast_hdbscan.HDBSCAN(**given).fit_predict
     from sklearn.cluster import HDBSCAN
 
