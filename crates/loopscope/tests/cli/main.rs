@@ -5,7 +5,6 @@
 mod analyse;
 mod array;
 mod chance;
-mod clusters;
 mod complaints;
 mod damaged;
 mod demo;
