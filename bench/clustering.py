@@ -222,6 +222,8 @@ def report(runs, options):
             core = None if planted is None else planted >= 0
             row.append("–" if core is None else f"{adjusted_rand_score(planted[core], labels[core]):.3f}")
             body.append(row)
+    there = {(run["n"], run["tool"]) for run in runs}
+    missing = [f"{tool} at {count:,}" for count in sorted(options.n) for tool in TOOLS if (count, tool) not in there]
     versions = ", ".join(f"{name} {metadata.version(package)}" for name, package in PACKAGES.items())
     return [
         f"Wall seconds from vectors in memory to labels / MB at most beside the vectors, {DIMENSION} dimensions, "
@@ -232,7 +234,8 @@ def report(runs, options):
         "",
         *table(heads, body),
         "",
-        f"Medians of up to {options.repetitions} runs; ¹ fewer, as one took over {options.once_above:g} s or only one was asked for. *timeout*: "
+        *([f"Not measured yet: {', '.join(missing)}.", ""] if missing else []),
+        f"{f'Medians of {options.repetitions} runs' if options.repetitions > 1 else 'One run each'}; ¹ fewer, as one took over {options.once_above:g} s or only one was asked for. *timeout*: "
         f"more than {options.timeout:g} s. Pieces of the table may be of different sessions on the same machine.",
         "",
         f"Versions: ours {options.ours_version or commit()}, {versions}; Python {platform.python_version()}.",
