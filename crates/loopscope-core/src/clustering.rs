@@ -303,8 +303,10 @@ fn parameters_json(request: &ClusteringRequest, min_cluster_size: usize) -> Valu
     value
 }
 
-/// Clusters the embeddings of each embedding model of an experiment by HDBSCAN with the default preset, and stores each
-/// clustering in one transaction. Returns how many there are; a model without embeddings has none.
+/// Clusters the embeddings of each embedding model of an experiment by HDBSCAN, and stores each clustering in one
+/// transaction. Returns how many there are; a model without embeddings has none.
+///
+/// `choose` gives the parameters for a number of embeddings, and `preset` is their name for the record.
 ///
 /// # Errors
 ///
@@ -312,8 +314,8 @@ fn parameters_json(request: &ClusteringRequest, min_cluster_size: usize) -> Valu
 pub fn cluster_experiment(
     store: &mut Store,
     id: ExperimentId,
-    clock: &dyn Clock,
-    entropy: &dyn Entropy,
+    (preset, choose): (&str, fn(usize) -> HdbscanParameters),
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
 ) -> Result<usize, ClusteringError> {
     let experiment = store.experiment(id)?;
     let mut count = 0;
@@ -322,8 +324,8 @@ pub fn cluster_experiment(
         if !matrix.ids.is_empty() {
             let request = ClusteringRequest {
                 algorithm: Algorithm::Hdbscan,
-                parameters: HdbscanParameters::default(matrix.ids.len()),
-                preset: "default".to_owned(),
+                parameters: choose(matrix.ids.len()),
+                preset: preset.to_owned(),
                 one_in: 1,
                 resources: Resources::default(),
             };

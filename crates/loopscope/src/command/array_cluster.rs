@@ -78,10 +78,10 @@ pub(super) fn cluster(arguments: &ArrayClusterArgs, global: &Global, talk: &Talk
     let mut see = |stage, share| watch.see(stage, share);
     let tree = DensityTree::new(&vectors, parameters.min_samples(), &resources, Some(&mut see)).with_context(what)?;
     warn_of_copies(talk, &parameters, tree.copies_max());
-    let mut result = Result { baseline: distance_baseline(&tree.core_distances()), ..Result::default() };
+    let mut found = Found { baseline: distance_baseline(&tree.core_distances()), ..Found::default() };
     match given.algorithm {
-        AlgorithmName::Hdbscan => result.clustering = Some(tree.cut(&parameters, &resources, Some(&mut see))?),
-        AlgorithmName::Layers => result.layers = layers(&tree, &parameters, &resources, Some(&mut see))?,
+        AlgorithmName::Hdbscan => found.clustering = Some(tree.cut(&parameters, &resources, Some(&mut see))?),
+        AlgorithmName::Layers => found.layers = layers(&tree, &parameters, &resources, Some(&mut see))?,
         AlgorithmName::Optics => {
             let order = optics(&tree, Some(&mut see))?;
             let clusters = match given.epsilon {
@@ -91,17 +91,17 @@ pub(super) fn cluster(arguments: &ArrayClusterArgs, global: &Global, talk: &Talk
                     order.at_steepness(&vectors, xi, size, &resources, Some(&mut see))
                 }
             };
-            result.optics = Some((order, clusters.map_err(usage)?));
+            found.optics = Some((order, clusters.map_err(usage)?));
         }
     }
     if let Some(new) = &new {
         let new = new.vectors().context("the points to assign")?;
-        result.assigned = Some(assign(&tree, &parameters, &new, &resources, Some(&mut see))?);
+        found.assigned = Some(assign(&tree, &parameters, &new, &resources, Some(&mut see))?);
     }
     watch.finish();
     let seconds = began.elapsed().as_secs_f64();
     if global.json {
-        let mut value = result.json();
+        let mut value = found.json();
         value["n"] = json!(matrix.rows);
         value["distinct"] = json!(tree.distinct_row_count());
         value["seconds"] = json!({ "reading": read, "clustering": seconds - read });
@@ -113,7 +113,7 @@ pub(super) fn cluster(arguments: &ArrayClusterArgs, global: &Global, talk: &Talk
             count(matrix.rows as u64),
             count(tree.distinct_row_count() as u64)
         ))?;
-        result.print()?;
+        found.print()?;
         let memory = peak_bytes().map_or_else(String::new, |peak| format!("; {} at most in memory", bytes(peak)));
         print(&format!("reading {read:.3} s, clustering {:.3} s{memory}", seconds - read))?;
     }
@@ -122,7 +122,7 @@ pub(super) fn cluster(arguments: &ArrayClusterArgs, global: &Global, talk: &Talk
 
 /// What there is to print.
 #[derive(Default)]
-struct Result {
+struct Found {
     clustering: Option<Clustering>,
     layers: Vec<Layer>,
     optics: Option<(loopscope_core::cluster::Optics, loopscope_core::cluster::OpticsClusters)>,
@@ -130,7 +130,7 @@ struct Result {
     baseline: Option<DistanceBaseline>,
 }
 
-impl Result {
+impl Found {
     fn json(&self) -> Value {
         let mut value = match (&self.clustering, &self.optics) {
             (Some(clustering), _) => clustering_json(clustering),

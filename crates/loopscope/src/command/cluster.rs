@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use loopscope_core::backend::nearest_name;
 use loopscope_core::clustering::{Algorithm, ClusteringRequest, EmbeddingMatrix, OpticsCut, compute_clusterings};
 use loopscope_core::experiment::{ClusteringResultId, ExperimentId, ModelName, OsEntropy, SystemClock};
 use loopscope_core::store::{ClusterRow, ClusteringRow, Store, StoredOutput};
@@ -81,11 +82,39 @@ pub(super) fn execute(command: ClusterCommand, global: &Global, talk: &Talk) -> 
         ClusterCommand::Reset { model, yes } => {
             let store = Store::open_existing(&global.db, &global.open_options())?;
             let rows = store.all_clusterings()?;
+            check_model(&store, &rows, &model)?;
             let is_meant = |row: &&ClusteringRow| model == "all" || row.embedding_model.as_str() == model;
             let ids: Vec<_> = rows.iter().filter(is_meant).map(|row| row.id).collect();
             delete(store, &ids, yes, global, talk)
         }
     }
+}
+
+/// Refuses a model that has neither clusterings nor embeddings: a name mistyped must not pass for nothing to delete.
+fn check_model(store: &Store, rows: &[ClusteringRow], typed: &str) -> anyhow::Result<()> {
+    let experiments: Vec<ExperimentId> = store.experiments()?.iter().map(|experiment| experiment.id).collect();
+    let mut there = store.embedded_models(&experiments)?;
+    there.extend(rows.iter().map(|row| row.embedding_model.clone()));
+    there.sort();
+    there.dedup();
+    if typed == "all" || there.iter().any(|model| model.as_str() == typed) {
+        Ok(())
+    } else {
+        bail!(unknown(typed, &there))
+    }
+}
+
+/// No embeddings are of this model; names the one spelt most alike, and all there are.
+fn unknown(typed: &str, there: &[ModelName]) -> UsageError {
+    if there.is_empty() {
+        let message = "there are no embeddings to cluster".to_owned();
+        return UsageError { message, hint: Some("run an experiment first".to_owned()) };
+    }
+    let names: Vec<&str> = there.iter().map(ModelName::as_str).collect();
+    let nearest = nearest_name(typed, names.iter().copied());
+    let guess = nearest.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"));
+    let message = format!("no embeddings are of model \"{typed}\"{guess}");
+    UsageError { message, hint: Some(format!("there are some of {}", names.join(", "))) }
 }
 
 fn run(arguments: &RunArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
@@ -119,13 +148,7 @@ fn models(store: &Store, typed: &str, experiments: &[ExperimentId]) -> anyhow::R
     if let Some(model) = there.iter().find(|model| model.as_str() == typed) {
         return Ok(vec![model.clone()]);
     }
-    let names: Vec<&str> = there.iter().map(ModelName::as_str).collect();
-    let (message, hint) = if names.is_empty() {
-        ("there are no embeddings to cluster".to_owned(), "run an experiment first".to_owned())
-    } else {
-        (format!("no embeddings are of model \"{typed}\""), format!("there are some of {}", names.join(", ")))
-    };
-    bail!(UsageError { message, hint: Some(hint) })
+    bail!(unknown(typed, &there))
 }
 
 fn run_model(

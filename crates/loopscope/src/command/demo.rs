@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
+use loopscope_core::cluster::HdbscanParameters;
 use loopscope_core::clustering::cluster_experiment;
 use loopscope_core::config::{Syntax, check_config, parse_config};
 use loopscope_core::engine::{Outcome, create_experiment};
@@ -51,10 +52,18 @@ fn made(experiment: &Experiment, strips: &[PathBuf], global: &Global) -> anyhow:
     }))
 }
 
+/// The default preset, but for one thing: everything may not be one cluster.
+///
+/// What the dummies say fills one cloud without gaps. Where one cluster is allowed, that cloud is the answer, and of the
+/// states between which runs move nothing is to be seen.
+fn parameters(row_count: usize) -> HdbscanParameters {
+    HdbscanParameters::default(row_count).with_single_cluster(false)
+}
+
 fn cluster(experiment: &Experiment, global: &Global, talk: &Talk) -> anyhow::Result<()> {
     let mut store = Store::open_existing(&global.db, &global.open_options())?;
     let lock = ExperimentLock::take(store.path(), experiment.id)?;
-    let count = cluster_experiment(&mut store, experiment.id, &SystemClock, &OsEntropy)
+    let count = cluster_experiment(&mut store, experiment.id, ("demo", parameters), (&SystemClock, &OsEntropy))
         .with_context(|| format!("clustering the embeddings of \"{}\"", experiment.name))?;
     store.checkpoint()?;
     drop(lock);
