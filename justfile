@@ -27,6 +27,6 @@ demo:
 bench:
     cargo bench --workspace
 
-# The long form of kill-and-resume.
-soak:
-    .ci/soak
+# The long form of the crash programme, or one section of it: `just soak power 200`.
+soak *arguments:
+    .ci/soak {{arguments}}

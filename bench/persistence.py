@@ -26,6 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 PEERS = ["giotto-ph", "gudhi", "ripser"]
+CLOUDS = ["traj_hd", "traj_ld", "s3", "torus", "o3", "gauss50"]
 FAMILIES = ["ours", "holos", *PEERS, "gudhi-tree"]
 START, END = "<!-- persistence:start -->", "<!-- persistence:end -->"
 
@@ -71,25 +72,38 @@ def main():
 
     results, speed = {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        for count in sorted(options.n):
-            for name in options.clouds:
-                points = clouds.GEN[name](count)
-                file = Path(folder) / "cloud.npy"
-                np.save(file, points)
-                runs = measure(tools, commands, file, options, speed.setdefault(name, {}), count)
-                largest = largest_distance(points)
-                results[name, count] = judge(runs, largest)
-                # Written after each cloud, so that an interrupted session leaves what it has measured.
-                write_tables(report(results, tools, absent, versions, options), options.output)
+        for name, count in rows(options):
+            points = clouds.GEN[name](count)
+            file = Path(folder) / "cloud.npy"
+            np.save(file, points)
+            runs = measure(tools, commands, file, options, speed.setdefault(name, {}), count)
+            largest = largest_distance(points)
+            results[name, count] = judge(runs, largest)
+            # Written after each cloud, so that an interrupted session leaves what it has measured.
+            write_tables(report(results, tools, absent, versions, options), options.output)
     return 0
+
+
+def rows(options):
+    """Returns what to measure, fewer points first, so that a tool that is too slow is not tried on more."""
+    if options.rows:
+        return sorted(options.rows, key=lambda row: row[1])
+    return [(name, count) for count in sorted(options.n) for name in options.clouds]
+
+
+def row(text):
+    name, _, count = text.partition(":")
+    if name not in CLOUDS or not count.isdigit():
+        raise argparse.ArgumentTypeError(f"expected CLOUD:N with a cloud of {', '.join(CLOUDS)}, got {text!r}")
+    return name, int(count)
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = ["traj_hd", "traj_ld", "s3", "torus", "o3", "gauss50"]
     add = parser.add_argument
     add("--n", type=int, nargs="+", default=[200, 500], metavar="N", help="points a cloud")
-    add("--clouds", nargs="+", default=names, choices=names)
+    add("--clouds", nargs="+", default=CLOUDS, choices=CLOUDS)
+    add("--rows", nargs="+", type=row, metavar="CLOUD:N", help="just these, instead of every cloud with every N")
     add("--quick", action="store_true", help="two clouds of 200 points")
     add("--tools", nargs="+", default=FAMILIES, choices=FAMILIES)
     add("--max-dim", type=int, default=2)
@@ -417,10 +431,14 @@ def report(results, tools, absent, versions, options):
         f"Python {platform.python_version()}.",
     ]
     lines += [f"Missing: {family} ({why})." for family, why in absent.items()]
-    left = [f"{name} {count}" for count in sorted(options.n) for name in options.clouds if (name, count) not in results]
+    left = [f"{name} {count}" for name, count in rows(options) if (name, count) not in results]
     if left:
         lines += ["", f"Stopped before {', '.join(left)}."]
-    shown = f"python3 bench/persistence.py --n {' '.join(map(str, options.n))} --clouds {' '.join(options.clouds)}"
+    shown = "python3 bench/persistence.py "
+    if options.rows:
+        shown += f"--rows {' '.join(f'{name}:{count}' for name, count in options.rows)}"
+    else:
+        shown += f"--n {' '.join(map(str, options.n))} --clouds {' '.join(options.clouds)}"
     shown += f" --repetitions {options.repetitions} --timeout {options.timeout:g} --once-above {options.once_above:g}"
     if options.tools != FAMILIES:
         shown += f" --tools {' '.join(options.tools)}"

@@ -80,6 +80,7 @@ fn experiment(maker: &Maker, now: Timestamp, runs: u64, steps: u64) -> Experimen
             embedding_models: NonEmpty::new(models(2..6)).unwrap(),
             max_length: NonZeroU64::new(steps).unwrap(),
             parameters: BTreeMap::new(),
+            diagrams: Default::default(),
         },
         config_as_given: "{}".into(),
         origin: Origin::Native,

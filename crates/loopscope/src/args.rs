@@ -164,6 +164,9 @@ pub(crate) struct EngineArgs {
     /// Attempts at a call that fails in passing, in all
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub(crate) attempts: u64,
+    /// Memory that one diagram may take, such as 8GiB, instead of what the config says
+    #[arg(long, value_name = "SIZE", value_parser = loopscope_core::experiment::parse_size)]
+    pub(crate) diagram_memory: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]

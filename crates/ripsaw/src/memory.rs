@@ -42,15 +42,19 @@ pub(crate) fn layout_bytes(point_count: usize, options: &Options) -> u64 {
     let binomial_rows = options.max_dimension as u64 + 3;
     let rows = (point_count as u64).saturating_add(1).saturating_mul(8 * (binomial_rows + 4));
     rows.saturating_add(edge_bytes(point_count))
-        .saturating_add(Graph::bytes(point_count).saturating_add(bits_bytes(point_count)))
+        .saturating_add(Graph::bytes(point_count))
+        // The collapse takes two copies of the graph for each thread, and two more.
+        .saturating_add(
+            bits_bytes(point_count).saturating_mul(2).saturating_mul(options.thread_count.max(1) as u64 + 1),
+        )
 }
 
-/// The list of all edges of so many points, with a vertex for each.
+/// The list of all edges of so many points, with two vertices for each.
 fn edge_bytes(point_count: usize) -> u64 {
-    pair_count(point_count).saturating_mul((size_of::<Edge>() + size_of::<u16>()) as u64)
+    pair_count(point_count).saturating_mul((size_of::<Edge>() + 2 * size_of::<u16>()) as u64)
 }
 
-/// A second graph of so many points, as bits.
+/// A graph of so many points, as bits.
 fn bits_bytes(point_count: usize) -> u64 {
     (point_count as u64).saturating_mul(8 * (point_count as u64).div_ceil(64))
 }

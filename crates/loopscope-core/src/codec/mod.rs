@@ -14,7 +14,7 @@ pub use diagram::{
     Bar, DIAGRAM_BYTES_MAX, DIAGRAM_MEMBERS_MAX, Diagram, DiagramCodecError, Scalar, decode_diagram,
     decode_optional_diagram, encode_diagram, encode_optional_diagram,
 };
-pub use generators::generator_arrays;
+pub use generators::{check_generators, generator_arrays, longest_loop};
 pub use image::{
     FOREIGN_PIXELS_MAX, ImageCodecError, decode_image, encode_image, image_format, record_of_foreign_image,
 };

@@ -10,7 +10,7 @@ use super::document::read_document;
 use super::error::{Defect, Problems, member, short_json};
 use crate::backend::nearest_name;
 use crate::codec::canonical_json;
-use crate::experiment::{ExperimentConfig, ModelName, Network, NonEmpty, Seed};
+use crate::experiment::{DiagramConfig, ExperimentConfig, ModelName, Network, NonEmpty, Seed, size_of_value};
 
 /// How a config is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct GivenConfig {
 }
 
 /// Every key that a config may have, and what is expected there; messages and lists show them in this order.
-pub(super) const KEYS: [(&str, &str); 10] = [
+pub(super) const KEYS: [(&str, &str); 12] = [
     ("name", "a string that is not empty, and not \"latest\", which means the newest experiment"),
     ("networks", "a list of networks, each a list of model names"),
     ("network", "a list of model names"),
@@ -42,6 +42,8 @@ pub(super) const KEYS: [(&str, &str); 10] = [
     ("seed_count", "an integer from 1 to 1000000"),
     ("num_runs", "an integer from 1 to 1000000"),
     ("parameters", "an object that maps model names to objects"),
+    ("generators", "an integer from 1 to 256"),
+    ("diagram_memory_limit", "a size of at least one byte, such as \"4GiB\", or a number of bytes"),
 ];
 
 /// Exactly one of these says which networks there are.
@@ -54,6 +56,8 @@ const MAX_LENGTH_MAX: u64 = 1 << 53;
 const SEED_COUNT_MAX: u64 = 1_000_000;
 /// The same of networks × prompts × seeds.
 const RUNS_MAX: u64 = 1_000_000;
+/// Each takes a cycle's worth of bytes in every diagram.
+const GENERATORS_MAX: u64 = 256;
 
 /// Reads a config from its text.
 ///
@@ -95,6 +99,7 @@ impl<'a> Parser<'a> {
         let max_length = max_length.and_then(|value| self.integer("max_length", value, MAX_LENGTH_MAX));
         let seeds = self.seeds(&misspelt);
         let parameters = self.parameters();
+        let diagrams = self.diagrams();
         let (networks, prompts, seeds) = (networks?, prompts?, seeds?);
         self.bounded(networks.len(), prompts.len(), seeds.len(), max_length);
         Some(ExperimentConfig {
@@ -105,6 +110,7 @@ impl<'a> Parser<'a> {
             embedding_models: embedding_models?,
             max_length: max_length?,
             parameters,
+            diagrams,
         })
     }
 
@@ -261,6 +267,19 @@ impl<'a> Parser<'a> {
             self.problems.unexpected(key, expected(key), value);
         }
         number
+    }
+
+    fn diagrams(&mut self) -> DiagramConfig {
+        let document = self.document;
+        let generators = document.get("generators").and_then(|value| self.integer("generators", value, GENERATORS_MAX));
+        let memory_bytes_max = document.get("diagram_memory_limit").and_then(|value| {
+            let size = size_of_value(value);
+            if size.is_none() {
+                self.problems.unexpected("diagram_memory_limit", expected("diagram_memory_limit"), value);
+            }
+            size
+        });
+        DiagramConfig { generator_count_max: generators.map_or(0, |count| count.get() as usize), memory_bytes_max }
     }
 
     fn parameters(&mut self) -> BTreeMap<ModelName, Map<String, Value>> {

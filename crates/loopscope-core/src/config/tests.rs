@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::parse::KEYS;
 use super::*;
 use crate::backend::{Lane, LoadedModel, ModelError, ModelInfo, Registry, RegistryError, nearest_name};
-use crate::experiment::{Determinism, ExperimentConfig, ModelKind, ModelName};
+use crate::experiment::{Determinism, DiagramConfig, ExperimentConfig, ModelKind, ModelName};
 
 /// Six models; `DummyT2I` alone has a parameter, `width`, from 1.
 struct FakeRegistry;
@@ -190,9 +190,9 @@ fn numbers_are_integers_in_range() {
 
 #[test]
 fn a_misspelt_key_is_told_once() {
-    insta::assert_snapshot!(said(json!({"prompt": ["p"], "prompts": null})), @r#"prompt: unknown key; the keys are name, networks, network, prompts, embedding_models, max_length, seeds, seed_count, num_runs, parameters; did you mean "prompts"?"#);
-    insta::assert_snapshot!(said(json!({"seed": [1], "seeds": null})), @r#"seed: unknown key; the keys are name, networks, network, prompts, embedding_models, max_length, seeds, seed_count, num_runs, parameters; did you mean "seeds"?"#);
-    insta::assert_snapshot!(said(json!({"zebra crossing": 1})), @r#""zebra crossing": unknown key; the keys are name, networks, network, prompts, embedding_models, max_length, seeds, seed_count, num_runs, parameters"#);
+    insta::assert_snapshot!(said(json!({"prompt": ["p"], "prompts": null})), @r#"prompt: unknown key; the keys are name, networks, network, prompts, embedding_models, max_length, seeds, seed_count, num_runs, parameters, generators, diagram_memory_limit; did you mean "prompts"?"#);
+    insta::assert_snapshot!(said(json!({"seed": [1], "seeds": null})), @r#"seed: unknown key; the keys are name, networks, network, prompts, embedding_models, max_length, seeds, seed_count, num_runs, parameters, generators, diagram_memory_limit; did you mean "seeds"?"#);
+    insta::assert_snapshot!(said(json!({"zebra crossing": 1})), @r#""zebra crossing": unknown key; the keys are name, networks, network, prompts, embedding_models, max_length, seeds, seed_count, num_runs, parameters, generators, diagram_memory_limit"#);
 }
 
 #[test]
@@ -273,6 +273,17 @@ fn parameters_are_of_models_in_use_and_fit_them() {
     parameters.DummyT2I: model DummyT2I has no parameter "size"; it has width
     parameters.DummyText: model DummyText has no parameter "x"; it has none
     "#);
+}
+
+#[test]
+fn what_is_stored_of_diagrams_is_asked_for() {
+    assert_eq!(parsed(&with(json!({}))).diagrams, DiagramConfig::default());
+    let diagrams = parsed(&with(json!({"generators": 3, "diagram_memory_limit": "1.5GiB"}))).diagrams;
+    assert_eq!((diagrams.generator_count_max, diagrams.memory_bytes_max), (3, Some(3 << 29)));
+    assert_eq!(parsed(&with(json!({"diagram_memory_limit": 4096}))).diagrams.memory_bytes_max, Some(4096));
+    insta::assert_snapshot!(said(json!({"generators": 0})), @"generators: expected an integer from 1 to 256, got 0");
+    insta::assert_snapshot!(said(json!({"generators": true})), @"generators: expected an integer from 1 to 256, got true");
+    insta::assert_snapshot!(said(json!({"diagram_memory_limit": "4 parsecs"})), @r#"diagram_memory_limit: expected a size of at least one byte, such as "4GiB", or a number of bytes, got "4 parsecs""#);
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::cell::{Subject, blob, is_null, quoted, text};
 use super::experiment::Asked;
 use super::finding::{FindingKind, Ledger, Severity};
 use super::run::{Embedded, Walked, check_end, count_model};
-use crate::codec::{Diagram, Scalar, decode_diagram};
+use crate::codec::{Diagram, Scalar, check_generators, decode_diagram};
 use crate::plan::DIAGRAM_POINTS_MIN;
 
 /// How far a stored entropy may be from the one of the bars.
@@ -52,6 +52,7 @@ pub(super) fn check_diagrams(
             && let Some(diagram) = checker.decode(ledger, bytes)
         {
             checker.check_entropy(ledger, &diagram);
+            checker.check_generators(ledger, &diagram);
             if checker.check_bars(ledger, &diagram) {
                 checker.check_points(ledger, &diagram, of_model.map_or(0, Embedded::distinct));
             }
@@ -130,6 +131,14 @@ impl Checker<'_> {
             self.report(ledger, Severity::Violation, FindingKind::DiagramBars, defect);
         }
         is_sound
+    }
+
+    /// Checks that generators name bars of the diagram and steps of the run.
+    fn check_generators(&self, ledger: &mut Ledger<'_>, diagram: &Diagram) {
+        let points = usize::try_from(self.points).unwrap_or(usize::MAX);
+        if let Err(defect) = check_generators(diagram, points) {
+            self.report(ledger, Severity::Violation, FindingKind::DiagramGenerators, defect);
+        }
     }
 
     /// Checks the bars of dimension 0 against the vectors.

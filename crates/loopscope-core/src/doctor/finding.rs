@@ -213,6 +213,8 @@ kinds! {
     DiagramOfFewPoints = "diagram_of_few_points",
     /// The entropy is missing, or not that of the bars.
     DiagramEntropy = "diagram_entropy",
+    /// Generators that are not of the bars or name steps that the run has not.
+    DiagramGenerators = "diagram_generators",
     /// A diagram that a complete run should have.
     DiagramMissing = "diagram_missing",
 

@@ -10,7 +10,7 @@ use super::residency::Residency;
 use super::worker::{Raw, call_loaded, diagram_of_trajectory, panic_message};
 use crate::backend::{ModelInfo, Registry};
 use crate::codec::Diagram;
-use crate::experiment::{InvocationId, Link, ModelName, Picture, RunId, Seed, SequenceNumber};
+use crate::experiment::{DiagramConfig, InvocationId, Link, ModelName, Picture, RunId, Seed, SequenceNumber};
 use crate::store::{StoredOutput, StoredVector};
 
 /// What a model gave when it was called again.
@@ -86,7 +86,8 @@ pub(crate) fn diagram_again(
     options: &EngineOptions,
 ) -> Result<Diagram, String> {
     let options = EngineOptions { diagram_dimension_max: max_dimension, ..options.clone() };
-    let computed = catch_unwind(AssertUnwindSafe(|| diagram_of_trajectory(name, vectors, &options)));
+    let computed =
+        catch_unwind(AssertUnwindSafe(|| diagram_of_trajectory(name, vectors, &options, DiagramConfig::default())));
     match computed {
         Ok(outcome) => outcome.map_err(|fault| fault.message),
         Err(panic) => Err(format!("the persistence computation panicked: {}", panic_message(panic.as_ref()))),

@@ -34,6 +34,9 @@ use crate::config::ConfigError;
 use crate::experiment::{Clock, Entropy, ExperimentId};
 use crate::store::{ExperimentLock, Store, StoreError};
 
+/// Memory that one diagram may take where nobody says otherwise.
+pub const DIAGRAM_MEMORY_BYTES_MAX: u64 = 4 << 30;
+
 /// How the engine works; none of it changes what a run with a seed of its own gives.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -47,8 +50,9 @@ pub struct EngineOptions {
     pub model_memory_bytes_max: u64,
     /// Highest dimension of the diagrams.
     pub diagram_dimension_max: usize,
-    /// Memory that one diagram may take.
-    pub diagram_memory_bytes_max: u64,
+    /// Memory that one diagram may take, whatever the experiment asks for; without it, what the experiment asks for,
+    /// else [`DIAGRAM_MEMORY_BYTES_MAX`].
+    pub diagram_memory_bytes_max: Option<u64>,
     /// The program's version, for provenance.
     pub program_version: String,
 }
@@ -61,7 +65,7 @@ impl Default for EngineOptions {
             retry: RetryPolicy::default(),
             model_memory_bytes_max: u64::MAX,
             diagram_dimension_max: 2,
-            diagram_memory_bytes_max: 4 << 30,
+            diagram_memory_bytes_max: None,
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -101,8 +105,11 @@ pub enum EngineError {
     /// A bug: a thread of the engine ended before its time.
     #[error("a thread of the engine ended before its time; everything committed is kept; please report this")]
     ThreadLost,
-    /// A bug: everything was done without a failure, and something is still missing.
-    #[error("{count} objects are still missing after all work was done without a failure; please report this")]
+    /// The store contradicts itself, as a damaged one does; in a whole one this is a bug.
+    #[error(
+        "{count} objects are still missing after all work was done without a failure; the file may be damaged: run \
+         `loopscope doctor`, and report this if it finds nothing"
+    )]
     StillMissing {
         /// How many.
         count: usize,

@@ -143,6 +143,7 @@ fn run_threads(
         models: &table.models,
         database: &database,
         open_options: &open_options,
+        diagrams: plan.experiment.config.diagrams,
     };
     std::thread::scope(|scope| {
         let _close = CloseOnDrop(&queue);

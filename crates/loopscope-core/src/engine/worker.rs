@@ -12,13 +12,13 @@ use std::sync::mpsc::Sender;
 use super::job::{Fault, Finished, Input, Job, Message, ModelEntry, Product, Task};
 use super::queue::Queue;
 use super::residency::Residency;
-use super::{Engine, EngineOptions};
+use super::{DIAGRAM_MEMORY_BYTES_MAX, Engine, EngineOptions};
 use crate::backend::{LoadedModel, ModelError, Request};
 use crate::causes::with_causes;
-use crate::codec::{Bar, Diagram, Scalar, encode_image};
+use crate::codec::{Bar, Diagram, Scalar, encode_image, generator_arrays};
 use crate::experiment::{
-    Embedding, EmbeddingId, Hash, Invocation, InvocationId, ModelName, Output, OutputType, PersistenceDiagram,
-    PersistenceDiagramId, Picture, Timestamp, Vector,
+    DiagramConfig, Embedding, EmbeddingId, Hash, Invocation, InvocationId, ModelName, Output, OutputType,
+    PersistenceDiagram, PersistenceDiagramId, Picture, Timestamp, Vector,
 };
 use crate::store::{OpenOptions, Store, StoredOutput, StoredVector};
 
@@ -29,6 +29,7 @@ pub(super) struct Context<'a> {
     pub models: &'a [ModelEntry],
     pub database: &'a Path,
     pub open_options: &'a OpenOptions,
+    pub diagrams: DiagramConfig,
 }
 
 /// What a model gave, before it is an object.
@@ -268,7 +269,7 @@ impl Worker<'_> {
         let name = self.context.models[job.model].info.name.clone();
         let vectors =
             self.reader()?.trajectory(job.run_id, &name).map_err(|error| Fault::permanent(with_causes(&error)))?;
-        let diagram = diagram_of_trajectory(&name, &vectors, engine.options)?;
+        let diagram = diagram_of_trajectory(&name, &vectors, engine.options, self.context.diagrams)?;
         let Span { completed_at, .. } = self.span_from(started_at);
         let id = PersistenceDiagramId::new(completed_at, engine.entropy).map_err(no_randomness)?;
         Ok(Product::Diagram(Box::new(PersistenceDiagram {
@@ -287,6 +288,7 @@ pub(super) fn diagram_of_trajectory(
     name: &ModelName,
     vectors: &[StoredVector],
     options: &EngineOptions,
+    asked: DiagramConfig,
 ) -> Result<Diagram, Fault> {
     let dimension = vectors.first().map_or(0, |stored| stored.vector.dimension());
     if let Some(odd) = vectors.iter().find(|stored| stored.vector.dimension() != dimension) {
@@ -298,23 +300,31 @@ pub(super) fn diagram_of_trajectory(
         return Err(Fault::permanent(message));
     }
     let numbers: Vec<f32> = vectors.iter().flat_map(|stored| stored.vector.numbers()).copied().collect();
-    diagram_of(&numbers, vectors.len(), dimension, options)
+    let points = ripsaw::PointCloud::new(&numbers, vectors.len(), dimension);
+    diagram_of(&points.map_err(|error| Fault::permanent(with_causes(&error)))?, options, asked)
 }
 
-fn diagram_of(numbers: &[f32], count: usize, dimension: usize, settings: &EngineOptions) -> Result<Diagram, Fault> {
+fn diagram_of(
+    points: &ripsaw::PointCloud<'_>,
+    settings: &EngineOptions,
+    asked: DiagramConfig,
+) -> Result<Diagram, Fault> {
     let failed = |error: ripsaw::Error| Fault::permanent(with_causes(&error));
     let max_dimension = settings.diagram_dimension_max;
-    let points = ripsaw::PointCloud::new(numbers, count, dimension).map_err(failed)?;
-    let options = ripsaw::Options::default()
-        .with_max_dimension(max_dimension)
-        .with_memory_bytes_max(settings.diagram_memory_bytes_max);
-    let persistence = ripsaw::persistence_of_points(&points, ripsaw::Metric::Euclidean, &options).map_err(failed)?;
+    let limit = settings.diagram_memory_bytes_max.or(asked.memory_bytes_max).unwrap_or(DIAGRAM_MEMORY_BYTES_MAX);
+    let options = ripsaw::Options::default().with_max_dimension(max_dimension).with_memory_bytes_max(limit);
+    let persistence = ripsaw::persistence_of_points(points, ripsaw::Metric::Euclidean, &options).map_err(failed)?;
     let entropy = persistence
         .diagrams
         .iter()
         .map(|bars| ripsaw::persistent_entropy(bars))
         .collect::<Result<Vec<f64>, _>>()
         .map_err(|error| Fault::permanent(with_causes(&error)))?;
+    let wanted = ripsaw::GeneratorOptions::default().with_count_max(asked.generator_count_max);
+    let generators = match asked.generator_count_max {
+        0 => Vec::new(),
+        _ => ripsaw::generators_of_points(points, ripsaw::Metric::Euclidean, &options, &wanted).map_err(failed)?,
+    };
     let bar = |bar: &ripsaw::Bar| Bar { birth: bar.birth, death: bar.death };
     let metadata = [
         ("metric", Scalar::Text("euclidean".to_owned())),
@@ -326,7 +336,7 @@ fn diagram_of(numbers: &[f32], count: usize, dimension: usize, settings: &Engine
         dgms: persistence.diagrams.iter().map(|bars| bars.iter().map(bar).collect()).collect(),
         entropy: Some(entropy),
         metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-        gens: std::collections::BTreeMap::new(),
+        gens: generator_arrays(&generators),
     })
 }
 

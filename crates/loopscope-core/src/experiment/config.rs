@@ -44,6 +44,15 @@ impl<'a, T> IntoIterator for &'a NonEmpty<T> {
     }
 }
 
+/// What the config says of diagrams beyond the bars.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiagramConfig {
+    /// Of how many bars of each dimension, the longest, it is stored which steps make them; none by default.
+    pub generator_count_max: usize,
+    /// Memory that one diagram may take, in bytes; the engine's own limit when absent.
+    pub memory_bytes_max: Option<u64>,
+}
+
 /// What an experiment asks for. Complete by construction; that its models exist and fit is checked in `config`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ExperimentConfig {
@@ -61,6 +70,8 @@ pub struct ExperimentConfig {
     pub max_length: NonZeroU64,
     /// What the config sets for single models, by model name: a JSON object each.
     pub parameters: BTreeMap<ModelName, Map<String, Value>>,
+    /// What is computed and stored of diagrams.
+    pub diagrams: DiagramConfig,
 }
 
 impl ExperimentConfig {
@@ -123,6 +134,7 @@ mod tests {
             embedding_models: NonEmpty::new(vec![ModelName::new("E")]).unwrap(),
             max_length: NonZeroU64::MIN,
             parameters: BTreeMap::new(),
+            diagrams: DiagramConfig::default(),
         };
         let keys = config.run_keys();
         assert_eq!(keys.len(), 2 * 2 * 5);

@@ -9,10 +9,11 @@ mod id;
 mod name;
 mod picture;
 mod record;
+mod size;
 mod time;
 mod vector;
 
-pub use config::{ExperimentConfig, NonEmpty};
+pub use config::{DiagramConfig, ExperimentConfig, NonEmpty};
 pub use id::{
     ClusteringResultId, EmbeddingClusterId, EmbeddingId, Entropy, ExperimentId, FailureId, InvocationId,
     ModelVersionId, OsEntropy, PersistenceDiagramId, RunId, SeededEntropy,
@@ -23,5 +24,7 @@ pub use record::{
     ClusteringResult, Determinism, Embedding, EmbeddingCluster, Experiment, Failure, FailureStage, ImageRecord,
     Invocation, Link, ModelVersion, Origin, Output, PersistenceDiagram, Run, RunKey, StopReason,
 };
+pub use size::parse_size;
+pub(crate) use size::size_of_value;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use vector::{Vector, VectorError};

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 use super::{Store, StoreError};
 use crate::codec::{Diagram, decode_diagram, decode_image, decode_vector};
 use crate::experiment::{
-    ClusteringResultId, Determinism, EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Failure, FailureId,
-    FailureStage, Hash, InvocationId, ModelName, ModelVersionId, Network, NonEmpty, Origin, OutputType, Picture, Run,
-    RunId, RunKey, Seed, SequenceNumber, Timestamp, Vector,
+    ClusteringResultId, Determinism, DiagramConfig, EmbeddingId, Experiment, ExperimentConfig, ExperimentId, Failure,
+    FailureId, FailureStage, Hash, InvocationId, ModelName, ModelVersionId, Network, NonEmpty, Origin, OutputType,
+    Picture, Run, RunId, RunKey, Seed, SequenceNumber, Timestamp, Vector, size_of_value,
 };
 
 /// What an invocation gave, as lists show it: a picture by its hashes and sides, without its bytes.
@@ -448,6 +448,7 @@ fn config_of_columns(
         embedding_models: NonEmpty::new(embedding_models).ok_or_else(|| empty("embedding_models"))?,
         max_length: NonZeroU64::new(max_length).ok_or_else(|| invalid("max_length is 0".to_owned()))?,
         parameters: parameters_of_config(config_as_given),
+        diagrams: diagrams_of_config(config_as_given),
     })
 }
 
@@ -460,6 +461,16 @@ fn parameters_of_config(config_as_given: &str) -> BTreeMap<ModelName, Map<String
         _ => None,
     };
     models.into_iter().filter_map(object).collect()
+}
+
+/// Reads what the config as it was given says of diagrams.
+fn diagrams_of_config(config_as_given: &str) -> DiagramConfig {
+    let Ok(Value::Object(given)) = serde_json::from_str(config_as_given) else { return DiagramConfig::default() };
+    let generators = given.get("generators").and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
+    DiagramConfig {
+        generator_count_max: generators.unwrap_or(0),
+        memory_bytes_max: given.get("diagram_memory_limit").and_then(size_of_value),
+    }
 }
 
 fn list_of<T: serde::de::DeserializeOwned>(text: &str, column: &str) -> Result<Vec<T>, String> {

@@ -1,6 +1,6 @@
 //! Diagrams that are not those of their vectors. Without a codec for diagrams these do nothing.
 
-use loopscope_core::codec::{Bar, Diagram, decode_diagram, encode_diagram};
+use loopscope_core::codec::{Bar, Diagram, decode_diagram, encode_diagram, generator_arrays};
 use loopscope_core::doctor::FindingKind::{self, *};
 use loopscope_core::doctor::Severity;
 use loopscope_core::experiment::Origin;
@@ -61,6 +61,11 @@ fn diagrams_that_no_computation_gives_are_found() {
     violation(&|diagram| diagram.dgms[0][2].death = 4.0, DiagramInfiniteBars);
     violation(&|diagram| *diagram = crate::fixture::diagram(4), DiagramStale);
     violation(&|diagram| *diagram = crate::fixture::diagram(2), DiagramStale);
+    // Three vectors, and generators of other bars or points.
+    let square = ripsaw::CondensedDistances::from_condensed(vec![1., 2., 1., 1., 2., 1.], 4).unwrap();
+    let options = ripsaw::Options::default();
+    let generators = ripsaw::generators_of_distances(&square, &options, &ripsaw::GeneratorOptions::default()).unwrap();
+    violation(&|diagram| diagram.gens = generator_arrays(&generators), DiagramGenerators);
     let note = |change: &dyn Fn(&mut Diagram)| check(LONG, change, Severity::Note, DiagramEntropy);
     note(&|diagram| diagram.entropy = None);
     note(&|diagram| diagram.entropy = Some(vec![0.5, 0.0]));

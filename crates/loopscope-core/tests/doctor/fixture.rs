@@ -101,6 +101,7 @@ fn experiment(shape: Shape) -> Experiment {
         embedding_models: NonEmpty::new(vec![name(READER)]).unwrap(),
         max_length: NonZeroU64::new(shape.max_length).unwrap(),
         parameters: BTreeMap::new(),
+        diagrams: Default::default(),
     };
     Experiment {
         id: ExperimentId::from_bytes(id(EXPERIMENT, 0, 1)),

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use loopscope_core::backend::ModelError;
+use loopscope_core::codec::check_generators;
 use loopscope_core::engine::{Event, Outcome};
-use loopscope_core::experiment::{ExperimentId, FailureStage, Hash, ModelName, OutputType, StopReason};
+use loopscope_core::experiment::{
+    DiagramConfig, ExperimentConfig, ExperimentId, FailureStage, Hash, ModelName, OutputType, StopReason,
+};
 use loopscope_core::store::{OpenOptions, Store};
 
 use crate::support::{Bench, TestRegistry, config, content, paint};
@@ -189,13 +192,40 @@ fn a_vector_that_is_none_says_nothing_of_the_dimension() {
 #[test]
 fn a_diagram_that_needs_more_memory_than_it_may_have_is_on_record_and_comes_later() {
     let mut bench = Bench::new(TestRegistry { vocabulary: 5000, ..TestRegistry::default() });
-    bench.options.diagram_memory_bytes_max = 100;
+    bench.options.diagram_memory_bytes_max = Some(100);
     let experiment = bench.create(config(&[&["Paint", "Say"]], &["one"], &[0], 20));
     assert_eq!(bench.finish(experiment.id), Outcome::SomeFailed);
     let recorded = failures(&bench, experiment.id);
     assert_eq!(recorded.len(), 2);
     assert!(recorded.iter().all(|(stage, ..)| *stage == FailureStage::Diagram), "{recorded:?}");
     assert!(recorded[0].3.contains("memory"), "{}", recorded[0].3);
-    bench.options.diagram_memory_bytes_max = 1 << 30;
+    bench.options.diagram_memory_bytes_max = Some(1 << 30);
     assert_eq!(bench.finish(experiment.id), Outcome::Completed);
+}
+
+#[test]
+fn a_config_bounds_its_diagrams_and_the_engine_may_say_otherwise() {
+    let mut bench = Bench::new(TestRegistry { vocabulary: 5000, ..TestRegistry::default() });
+    let diagrams = DiagramConfig { memory_bytes_max: Some(100), ..DiagramConfig::default() };
+    let text = r#"{"diagram_memory_limit":100}"#;
+    let asked = ExperimentConfig { diagrams, ..config(&[&["Paint", "Say"]], &["one"], &[0], 20) };
+    let experiment = bench.create_as(asked, text);
+    assert_eq!(bench.finish(experiment.id), Outcome::SomeFailed);
+    assert!(failures(&bench, experiment.id)[0].3.contains("within 100 bytes"));
+    bench.options.diagram_memory_bytes_max = Some(1 << 30);
+    assert_eq!(bench.finish(experiment.id), Outcome::Completed);
+}
+
+#[test]
+fn generators_are_stored_when_the_config_asks_for_them() {
+    let bench = Bench::new(TestRegistry { vocabulary: 5000, ..TestRegistry::default() });
+    let diagrams = DiagramConfig { generator_count_max: 2, ..DiagramConfig::default() };
+    let asked = ExperimentConfig { diagrams, ..config(&[&["Paint", "Say"]], &["one"], &[0], 40) };
+    let experiment = bench.create_as(asked, r#"{"generators":2}"#);
+    assert_eq!(bench.finish(experiment.id), Outcome::Completed);
+    let store = bench.open();
+    let run = store.runs(experiment.id).unwrap().remove(0).id;
+    let diagram = store.diagram(run, &ModelName::new("Words")).unwrap().unwrap();
+    assert_eq!(diagram.gens["gens_0_bars"].shape, [2, 2], "the two longest");
+    assert_eq!(check_generators(&diagram, 20), Ok(()));
 }

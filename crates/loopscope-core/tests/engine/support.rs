@@ -217,6 +217,7 @@ pub(crate) fn config(networks: &[&[&str]], prompts: &[&str], seeds: &[i64], max_
         embedding_models: NonEmpty::new(vec![ModelName::new("Words"), ModelName::new("Looks")]).unwrap(),
         max_length: NonZeroU64::new(max_length).unwrap(),
         parameters: BTreeMap::new(),
+        diagrams: Default::default(),
     }
 }
 
@@ -244,7 +245,12 @@ impl Bench {
     }
 
     pub(crate) fn create(&self, config: ExperimentConfig) -> Experiment {
-        let given = GivenConfig { config, as_given: "{}".to_owned() };
+        self.create_as(config, "{}")
+    }
+
+    /// Creates an experiment whose config was given in these words; what is not in columns is read from there.
+    pub(crate) fn create_as(&self, config: ExperimentConfig, as_given: &str) -> Experiment {
+        let given = GivenConfig { config, as_given: as_given.to_owned() };
         create_experiment(&mut self.open(), given, "test", &SystemClock, &SeededEntropy::new(next_seed())).unwrap()
     }
 

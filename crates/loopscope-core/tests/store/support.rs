@@ -195,6 +195,7 @@ pub(crate) fn config(prompts: &[&str], seeds: &[i64], max_length: u64) -> Experi
         embedding_models: NonEmpty::new(vec![ModelName::new("Words"), ModelName::new("Looks")]).unwrap(),
         max_length: NonZeroU64::new(max_length).unwrap(),
         parameters: BTreeMap::new(),
+        diagrams: Default::default(),
     }
 }
 

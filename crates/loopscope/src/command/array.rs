@@ -10,6 +10,7 @@ use loopscope_core::codec::{
     Bar, Diagram, NpyArray, NpyValues, Scalar, SparseMatrix, decode_diagram, encode_diagram, generator_arrays, is_npz,
     read_npy, read_sparse_npz,
 };
+use loopscope_core::experiment::parse_size;
 use ripsaw::{
     Collapse, CondensedDistances, DistanceOptions, Generator, GeneratorOptions, GroundNorm, InfiniteBars, Metric,
     Options, Persistence, PointCloud, SparseDistances, Stage, WassersteinOrder,
@@ -142,30 +143,6 @@ pub(super) fn execute(command: &ArrayCommand, global: &Global, talk: &Talk) -> a
         ArrayCommand::Changepoints(arguments) => super::array_changepoints::execute(arguments, global),
         ArrayCommand::Markov(arguments) => super::array_markov::execute(arguments, global),
         ArrayCommand::Cluster(arguments) => super::array_cluster::cluster(arguments, global, talk),
-    }
-}
-
-/// Reads a size such as `4GiB`, `500MB` or a number of bytes.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit: u64 = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        other => return Err(format!("\"{other}\" is no unit; expected KiB, MiB, GiB, KB, MB or GB")),
-    };
-    let number: f64 =
-        digits.trim().parse().map_err(|_| format!("\"{digits}\" is no number; expected a size such as 4GiB"))?;
-    let size = number * unit as f64;
-    if size.is_finite() && size >= 1.0 {
-        Ok(size as u64)
-    } else {
-        Err("expected a size of at least one byte".to_owned())
     }
 }
 
@@ -548,19 +525,4 @@ fn read_diagram(path: &Path) -> anyhow::Result<Vec<Vec<ripsaw::Bar>>> {
     let diagram = decode_diagram(&bytes).with_context(|| format!("{} holds no diagram", path.display()))?;
     let bar = |bar: &Bar| ripsaw::Bar { birth: bar.birth, death: bar.death };
     Ok(diagram.dgms.iter().map(|bars| bars.iter().map(bar).collect()).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("4GiB"), Ok(4 << 30));
-        assert_eq!(parse_size("1.5 MiB"), Ok(3 << 19));
-        assert_eq!(parse_size("500"), Ok(500));
-        assert!(parse_size("4 parsecs").unwrap_err().contains("no unit"));
-        assert!(parse_size("GiB").unwrap_err().contains("no number"));
-        assert!(parse_size("0").is_err());
-    }
 }

@@ -49,7 +49,7 @@ pub(crate) struct ClusterParameters {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
     /// Stop with an error before it takes more memory, such as 4GiB
-    #[arg(long, value_name = "SIZE", value_parser = super::array::parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = loopscope_core::experiment::parse_size)]
     pub(super) memory_limit: Option<u64>,
 }
 

@@ -145,7 +145,11 @@ pub(crate) fn hint(error: &MergeError, global: &Global) -> Option<String> {
             )
         }
         MergeError::Store(StoreError::DiskFull { .. } | StoreError::DiskNearlyFull { .. }) => {
-            "free some space, and give the same command again; what is there already is skipped".to_owned()
+            "free some space, and give the same command again; nothing is there by half".to_owned()
+        }
+        MergeError::LogLeft { .. } => {
+            "free some space, and give the same command again: it finds everything there, and carries the log over"
+                .to_owned()
         }
         MergeError::Store(StoreError::Missing { .. }) => "name databases that are there".to_owned(),
         MergeError::Store(StoreError::NotADatabase { .. }) => "name another file; this one was not touched".to_owned(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
+use loopscope_core::codec::{Bar, longest_loop};
 use loopscope_core::experiment::{Hash, ModelName, OutputType, RunId, StopReason};
 use loopscope_core::store::{InvocationRow, OutputRow, RunProgress, Store, StoreError};
 
@@ -78,10 +79,12 @@ fn show(store: &Store, typed: &str, images: Option<&Path>, global: &Global, talk
             Ok::<(), StoreError>(())
         })?;
         value["invocations"] = serde_json::to_value(steps)?;
+        value["loops"] = loops_of(store, &progress)?.iter().map(loop_json).collect();
         value["unresolved"] = serde_json::to_value(&unresolved)?;
         print_json(&value)?;
     } else {
         print_steps(store, &progress)?;
+        print_loops(&loops_of(store, &progress)?)?;
         print_unresolved(&unresolved, &global.command(&format!("run show {} --json", id.short())))?;
     }
     if let (Some(written), Some(folder)) = (written, images) {
@@ -110,6 +113,52 @@ fn print_steps(store: &Store, progress: &RunProgress) -> anyhow::Result<()> {
         };
         Ok(print(&format!("{:>6}  {:<12} {output}", row.sequence_number, row.model))?)
     })
+}
+
+/// Which steps of a run make its most persistent loop in the space of one embedding model.
+struct Loop {
+    model: ModelName,
+    bar: Bar,
+    /// Sequence numbers, in order around the loop.
+    steps: Vec<u64>,
+}
+
+/// Returns the loops of the diagrams that have generators stored.
+fn loops_of(store: &Store, progress: &RunProgress) -> anyhow::Result<Vec<Loop>> {
+    let mut loops = Vec::new();
+    for model in &progress.diagrams {
+        let diagram = store.diagram(progress.run.id, model)?;
+        let Some((bar, points)) = diagram.as_ref().and_then(longest_loop) else { continue };
+        // A point is a row of the trajectory, which holds only the outputs that this model embeds.
+        let trajectory = store.trajectory(progress.run.id, model)?;
+        let steps = points.iter().map(|&point| trajectory.get(point).map(|stored| stored.sequence_number.0));
+        let steps = steps.collect::<Option<Vec<u64>>>().with_context(|| {
+            format!("the {model} diagram of run {} names more steps than it has", progress.run.id.short())
+        })?;
+        loops.push(Loop { model: model.clone(), bar, steps });
+    }
+    Ok(loops)
+}
+
+fn loop_json(around: &Loop) -> serde_json::Value {
+    let Loop { model, bar, steps } = around;
+    serde_json::json!({ "embedding_model": model, "birth": bar.birth, "death": bar.death, "steps": steps })
+}
+
+/// How many steps of a loop a line shows.
+const SHOWN_STEPS: usize = 24;
+
+fn print_loops(loops: &[Loop]) -> std::io::Result<()> {
+    for (index, Loop { model, bar, steps }) in loops.iter().enumerate() {
+        if index == 0 {
+            print("\nThe most persistent loop:")?;
+        }
+        let shown: Vec<String> = steps.iter().take(SHOWN_STEPS).map(ToString::to_string).collect();
+        let more = steps.len().saturating_sub(SHOWN_STEPS);
+        let more = if more > 0 { format!(" and {more} more (--json has all)") } else { String::new() };
+        print(&format!("  {model:<12} from {:.4} to {:.4}, steps {}{more}", bar.birth, bar.death, shown.join(" ")))?;
+    }
+    Ok(())
 }
 
 /// Writes the pictures of a run as they are stored: `seq_NNN.webp`.

@@ -21,6 +21,7 @@ pub(crate) fn engine_options(arguments: &EngineArgs) -> EngineOptions {
         options.threads = usize::from(threads);
     }
     options.retry = RetryPolicy { attempts_max: arguments.attempts, ..options.retry };
+    options.diagram_memory_bytes_max = arguments.diagram_memory;
     options
 }
 

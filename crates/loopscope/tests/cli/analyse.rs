@@ -17,13 +17,14 @@ const ANALYSES: [&str; 10] = [
     "topology",
 ];
 
-/// Texts that begin alike are a cluster; what stands alone is an outlier.
+/// Texts that begin alike are a cluster; what stands alone is an outlier. The medoid is the first in the order of the plan: rows lie
+/// in the order in which threads came by.
 const CLUSTER_BY_TEXT: &str = "
 INSERT INTO clustering_result SELECT randomblob(16), 'DummyText', 'by beginning', '{}', 0, 1, 1, 1;
 INSERT INTO embedding_cluster
 SELECT randomblob(16), e.id, (SELECT id FROM clustering_result),
-  CASE WHEN count(*) OVER (PARTITION BY substr(i.output_text, 1, 9)) > 1 THEN first_value(e.id) OVER (PARTITION BY substr(i.output_text, 1, 9) ORDER BY e.rowid) END, NULL
-FROM embedding e JOIN invocation i ON i.id = e.invocation_id WHERE e.embedding_model = 'DummyText';";
+  CASE WHEN count(*) OVER (PARTITION BY substr(i.output_text, 1, 9)) > 1 THEN first_value(e.id) OVER (PARTITION BY substr(i.output_text, 1, 9) ORDER BY r.network, r.initial_prompt, r.seed, r.run_number, i.sequence_number) END, NULL
+FROM embedding e JOIN invocation i ON i.id = e.invocation_id JOIN run r ON r.id = i.run_id WHERE e.embedding_model = 'DummyText';";
 
 fn config(networks: &str, prompts: &str, seeds: &str, length: u32) -> String {
     format!(

@@ -83,3 +83,48 @@ impl<'a, K: Key> HeapColumn<'a, K> {
         self.heap = BinaryHeap::from(entries);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::distance::CondensedDistances;
+    use crate::filtration::{Binomials, Graph};
+
+    fn check(test: impl FnOnce(HeapColumn<'_, u64>)) {
+        let distances = CondensedDistances::from_condensed(vec![1.0], 2).unwrap();
+        let graph = Graph::new(&distances, &[0, 1], None).unwrap();
+        let edges = graph.edges().unwrap();
+        test(HeapColumn::new(&Complex::new(graph, edges, Binomials::new(2, 3).unwrap()).unwrap(), 1));
+    }
+
+    #[test]
+    fn entries_cancel_in_pairs() {
+        check(|mut column| {
+            let mut oldest_after = |entries: &[u64]| {
+                entries.iter().for_each(|&entry| column.heap.push(Reverse(entry)));
+                column.pivot()
+            };
+            let [a, b] = [1, 2];
+            assert_eq!(oldest_after(&[]), None);
+            assert_eq!(oldest_after(&[b, a, b, b]), Some(a));
+            assert_eq!(oldest_after(&[a]), Some(b));
+            assert_eq!(oldest_after(&[a, a, a]), Some(a));
+            assert_eq!(oldest_after(&[a, b]), None);
+        });
+    }
+
+    #[test]
+    fn a_full_column_cancels_before_it_grows() {
+        check(|mut column| {
+            let ledger = Ledger::new(None);
+            column.reserve(6, &ledger).unwrap();
+            [3u64, 1, 3, 2, 1, 1].into_iter().for_each(|entry| column.heap.push(Reverse(entry)));
+            let held = ledger.held();
+            column.reserve(4, &ledger).unwrap();
+            assert_eq!((column.heap.len(), ledger.held()), (2, held));
+            assert_eq!(column.pivot(), Some(1));
+            column.reserve(5, &ledger).unwrap();
+            assert!(ledger.held() > held);
+        });
+    }
+}

@@ -120,9 +120,9 @@ fn simplices_too_many_to_number() {
 
 #[test]
 fn memory_that_runs_out() {
-    // Four rows of nine numbers, three edges of 10 bytes, three rows of three distances and two words of neighbours.
+    // Four rows of nine numbers, three edges of 12 bytes, three rows of three distances and five words of neighbours.
     let options = Options::default().with_memory_bytes_max(1);
-    assert_eq!(options_error(&options), "memory must stay within 1 bytes, got a need of 402 bytes");
+    assert_eq!(options_error(&options), "memory must stay within 1 bytes, got a need of 480 bytes");
     let too_many = Error::TooManyPoints { got: 65_536, limit: 65_535 };
     assert_eq!(too_many.to_string(), "distinct points must be at most 65535, got 65536");
     assert_eq!(Error::Cancelled.to_string(), "the computation was cancelled");

@@ -10,6 +10,7 @@ mod npy;
 mod oracle;
 mod properties;
 mod reference;
+mod references;
 mod shapes;
 mod shortcuts;
 mod sparse;

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use proptest::prelude::*;
 use ripsaw::{
     Collapse, CondensedDistances, Error, Metric, Options, PointCloud, Stage, persistence_of_distances,
     persistence_of_distances_watched, persistence_of_points, persistence_of_points_watched,
@@ -10,7 +11,7 @@ use ripsaw::{
 use crate::npy;
 
 #[test]
-fn one_two_and_four_threads_give_the_same_bars() {
+fn any_number_of_threads_gives_the_same_bars() {
     for (name, count, dimension) in [("traj768_100", 100, 768), ("sphere_s2_100", 100, 3), ("torus_120", 120, 3)] {
         let coordinates = npy::read(&format!("{name}.npy"));
         let points = PointCloud::new(&coordinates, count, dimension).unwrap();
@@ -20,7 +21,7 @@ fn one_two_and_four_threads_give_the_same_bars() {
                 persistence_of_points(&points, Metric::Euclidean, &options).unwrap()
             };
             let expected = with(1);
-            for thread_count in [0, 2, 4] {
+            for thread_count in [0, 2, 3, 4, 8] {
                 assert_eq!(with(thread_count), expected, "{name} {collapse:?} {thread_count}");
             }
         }
@@ -61,4 +62,24 @@ fn a_watcher_ends_every_stage() {
     }
     let mut patient = |_, _| ControlFlow::Continue(());
     assert_eq!(persistence_of_distances_watched(&distances, &Options::default(), &mut patient), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn threads_change_nothing_where_many_distances_are_equal(values in prop::collection::vec(1u8..5, 48 * 47 / 2)) {
+        let values = values.into_iter().map(f32::from).collect();
+        let distances = CondensedDistances::from_condensed(values, 48).unwrap();
+        for collapse in [Collapse::On, Collapse::Off] {
+            let with = |thread_count| {
+                let options = Options::default().with_collapse(collapse).with_threads(thread_count);
+                persistence_of_distances(&distances, &options).unwrap()
+            };
+            let expected = with(1);
+            for thread_count in [3, 8] {
+                prop_assert_eq!(&with(thread_count), &expected);
+            }
+        }
+    }
 }

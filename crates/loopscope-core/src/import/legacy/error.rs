@@ -92,7 +92,10 @@ pub enum ImportError {
         source: std::io::Error,
     },
     /// The source changed under the import, or a bug: rows that are neither carried nor dropped.
-    #[error("table {table} of the source has {source_rows} rows, of which {decided} were decided; please report this")]
+    #[error(
+        "table {table} of the source has {source_rows} rows, of which {decided} were decided; the source may be damaged: \
+         look with `PRAGMA integrity_check`, and report this if it says ok"
+    )]
     Unreconciled {
         /// Which table.
         table: &'static str,

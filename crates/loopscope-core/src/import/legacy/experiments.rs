@@ -154,6 +154,7 @@ fn config_of(cells: &[ValueRef<'_>; 9]) -> Option<ExperimentConfig> {
         embedding_models: NonEmpty::new(models.iter().map(|name| ModelName::new(name)).collect())?,
         max_length: length_of(cells[6])?,
         parameters: Default::default(),
+        diagrams: Default::default(),
     })
 }
 

@@ -63,6 +63,17 @@ pub enum MergeError {
         /// The first differences, at most ten.
         conflicts: Vec<Conflict>,
     },
+    /// All was merged, and stays; only the log could not be carried over into the file.
+    #[error(
+        "everything was merged, but its log was not carried over into {}: the file and the one named -wal belong together ({})",
+        .path.display(), no_room_or(.because)
+    )]
+    LogLeft {
+        /// The target.
+        path: PathBuf,
+        /// Why not; no source, because what a full disk means elsewhere is not so here.
+        because: StoreError,
+    },
     /// A row of the source that the schema does not take: the source was written with its checks or keys off.
     #[error("{table} {id} of {} cannot be merged: {defect}", .source_path.display())]
     Damaged {
@@ -75,6 +86,13 @@ pub enum MergeError {
         /// What SQLite says of it.
         defect: String,
     },
+}
+
+fn no_room_or(because: &StoreError) -> String {
+    match because {
+        StoreError::DiskFull { .. } => "the disk is full".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn lines(conflicts: &[Conflict]) -> String {

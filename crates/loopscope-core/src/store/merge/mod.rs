@@ -79,8 +79,10 @@ pub fn merge_stores(
     }
     if !is_dry_run {
         let store = Store::open_write(target, options)?;
-        let merged = merge_all(&store, sources, options, false, told)?;
+        // With nothing left to carry over, a merge that fills the disk gives back all that it took when it ends.
         store.checkpoint()?;
+        let merged = merge_all(&store, sources, options, false, told)?;
+        store.checkpoint().map_err(|because| MergeError::LogLeft { path: target.to_owned(), because })?;
         return Ok(merged);
     }
     if target.exists() {
