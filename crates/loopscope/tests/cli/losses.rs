@@ -78,10 +78,11 @@ const RULES: &[(&str, &str)] = &[
          JOIN embedding e ON e.invocation_id = i.id AND e.embedding_model = p.embedding_model \
          JOIN lost l ON l.tbl = 'embedding' AND l.id = e.id",
     ),
-    // A run of another length is another run.
+    // A run whose length was mended may go on, unless it is that long.
     (
         "persistence_diagram",
-        "SELECT id FROM persistence_diagram WHERE run_id IN (SELECT id FROM lost WHERE tbl = 'mended run')",
+        "SELECT p.id FROM persistence_diagram p JOIN run r ON r.id = p.run_id JOIN lost l ON l.tbl = 'mended run' AND l.id = r.id \
+         WHERE (SELECT count(*) FROM invocation i WHERE i.run_id = r.id) <> r.max_length",
     ),
     (
         "image",
