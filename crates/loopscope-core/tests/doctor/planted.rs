@@ -29,157 +29,166 @@ fn a_whole_experiment_with_diagrams_gives_no_finding() {
     assert_eq!(diagnosis.checked["persistence_diagram"], 2);
 }
 
-/// Defects that a whole database can be given by SQL, with the kind that they are.
-pub(crate) const VIOLATIONS: &[(&str, FindingKind)] = &[
-    ("UPDATE experiment SET max_length = 0", OutOfRange),
-    ("UPDATE experiment SET config = NULL", Integrity),
-    // References.
-    ("UPDATE run SET experiment_id = $NOWHERE WHERE id = $RUN1", ForeignKey),
-    ("UPDATE embedding SET invocation_id = $NOWHERE WHERE id = $VECTOR1", ForeignKey),
-    ("DELETE FROM image", ForeignKey),
-    ("DELETE FROM model_version WHERE id = $READER", ModelVersionMissing),
-    ("DELETE FROM model_version WHERE id = $PAINTER", ForeignKey),
-    // Columns: class, length, NULL, range, words, lists, JSON, text.
-    ("UPDATE invocation SET started_at = 'noon' WHERE id = $STEP1", WrongStorageClass),
-    ("UPDATE embedding SET vector = 'abcd' WHERE id = $VECTOR1", WrongStorageClass),
-    ("UPDATE experiment SET name = x'00'", WrongStorageClass),
-    ("UPDATE run SET seed = 7.5 WHERE id = $RUN1", WrongStorageClass),
-    ("UPDATE embedding_cluster SET probability = 'much'", WrongStorageClass),
-    ("UPDATE embedding SET id = x'00' WHERE id = $VECTOR1", WrongLength),
-    ("UPDATE experiment SET id = '0123456789abcdef'", WrongStorageClass),
-    ("UPDATE image SET pixel_hash = x'00'", WrongLength),
-    ("UPDATE embedding SET vector = NULL WHERE id = $VECTOR1", NullInRequired),
-    ("UPDATE experiment SET config = NULL", NullInRequired),
-    ("UPDATE run SET id = NULL WHERE id = $RUN1", NullInRequired),
-    ("UPDATE invocation SET output_text = CAST(x'ff' AS TEXT) WHERE id = $STEP1", TextNotUtf8),
-    ("UPDATE run SET run_number = -1 WHERE id = $RUN1", OutOfRange),
-    ("UPDATE invocation SET seed = -2 WHERE id = $STEP1", OutOfRange),
-    ("UPDATE image SET width = 0", OutOfRange),
-    ("UPDATE clustering_result SET layer = -1", OutOfRange),
-    ("UPDATE embedding_cluster SET probability = 1.5", OutOfRange),
-    ("UPDATE experiment SET origin = 'elsewhere'", UnknownWord),
-    ("UPDATE model_version SET kind = 'oracle' WHERE id = $READER", UnknownWord),
-    ("UPDATE model_version SET determinism = 'perhaps' WHERE id = $READER", UnknownWord),
-    ("UPDATE invocation SET type = 'sound' WHERE id = $STEP1", UnknownWord),
-    ("UPDATE experiment SET networks = '[]'", ListInvalid),
-    ("UPDATE experiment SET networks = '[\"Painter\"]'", ListInvalid),
-    ("UPDATE experiment SET prompts = '{}'", ListInvalid),
-    ("UPDATE experiment SET seeds = '[-2]'", ListInvalid),
-    ("UPDATE experiment SET seeds = '[0.5]'", ListInvalid),
-    ("UPDATE experiment SET embedding_models = '[1]'", ListInvalid),
-    ("UPDATE run SET network = 'Painter' WHERE id = $RUN1", ListInvalid),
-    ("UPDATE experiment SET config = '{'", JsonInvalid),
-    ("UPDATE model_version SET parameters = '[]'", JsonInvalid),
-    ("UPDATE clustering_result SET parameters = 'eps=1'", JsonInvalid),
-    ("UPDATE experiment SET name = ' '", NameEmpty),
-    ("UPDATE invocation SET completed_at = started_at - 1 WHERE id = $STEP1", TimeOrder),
-    ("UPDATE experiment SET completed_at = started_at - 1", TimeOrder),
-    ("UPDATE invocation SET completed_at = NULL WHERE id = $STEP1", CompletedAtMissing),
-    ("UPDATE embedding SET completed_at = NULL WHERE id = $VECTOR1", CompletedAtMissing),
-    // Experiments and runs.
-    ("DELETE FROM invocation WHERE id = $STEP2", CompletedThoughIncomplete),
-    ("UPDATE experiment SET started_at = NULL", NotStartedWithInvocations),
-    ("UPDATE run SET network = '[\"Writer\",\"Painter\"]' WHERE id = $RUN1", RunNetwork),
-    ("UPDATE run SET initial_prompt = 'r' WHERE id = $RUN1", RunPrompt),
-    ("UPDATE run SET seed = 8 WHERE id = $RUN1", RunSeed),
-    ("UPDATE run SET run_number = 1 WHERE id = $RUN1", RunNumber),
-    ("UPDATE run SET max_length = 4 WHERE id = $RUN1", RunMaxLength),
-    // Invocations.
-    ("DELETE FROM invocation WHERE id = $STEP1", SequenceGap),
-    ("UPDATE invocation SET sequence_number = 5 WHERE id = $STEP2", BeyondMaxLength),
-    ("UPDATE invocation SET input_invocation_id = $STEP0 WHERE id = $STEP2", InputLink),
-    ("UPDATE invocation SET input_invocation_id = NULL WHERE id = $STEP2", InputLink),
-    ("UPDATE invocation SET input_invocation_id = $STEP1 WHERE id = $STEP0", InputLink),
-    ("UPDATE invocation SET output_text = NULL WHERE id = $STEP1", OutputMissing),
-    ("UPDATE invocation SET output_text = '' WHERE id = $STEP0", OutputBoth),
-    ("UPDATE invocation SET type = 'image' WHERE id = $STEP1", OutputType),
-    ("UPDATE invocation SET model = 'Reader' WHERE id = $STEP1", ModelNotInNetwork),
-    ("UPDATE invocation SET seed = -1 WHERE id = $STEP1", SeedNotRecorded),
-    ("UPDATE invocation SET seed = 8 WHERE id = $STEP1", SeedDiffers),
-    // Model versions.
-    ("UPDATE invocation SET model_version_id = $READER WHERE id = $STEP1", ModelVersionKind),
-    ("UPDATE invocation SET model_version_id = $PAINTER WHERE id = $STEP1", ModelVersionKind),
-    ("UPDATE embedding SET model_version_id = $WRITER WHERE id = $VECTOR1", ModelVersionKind),
-    ("UPDATE model_version SET name = 'Other' WHERE id = $WRITER", ModelVersionName),
-    ("UPDATE embedding SET embedding_model = 'Other' WHERE id = $VECTOR1", ModelVersionName),
-    // Pictures.
-    ("UPDATE image SET hash = zeroblob(32) WHERE rowid = 1", ImageHash),
-    ("UPDATE image SET bytes = x'00'", ImageUnreadable),
-    ("UPDATE image SET bytes = x''", ImageUnreadable),
-    ("UPDATE image SET pixel_hash = zeroblob(32)", ImagePixelHash),
-    ("UPDATE image SET width = 2, height = 4", ImageSize),
-    // Embeddings.
-    ("UPDATE embedding SET vector = x'000000'", VectorLength),
-    ("UPDATE embedding SET vector = x''", VectorLength),
-    ("UPDATE embedding SET vector = x'0000803f0000c07f0000803f'", VectorNotFinite),
-    ("UPDATE embedding SET vector = x'0000803f000080ff0000803f'", VectorNotFinite),
-    ("UPDATE embedding SET vector = x'000000000000008000000000'", VectorAllZero),
-    ("UPDATE embedding SET vector = x'0000803f' WHERE id = $VECTOR2", VectorDimension),
-    ("UPDATE embedding SET invocation_id = $STEP0 WHERE id = $VECTOR1", EmbeddingModality),
-    // Clusterings.
-    ("DELETE FROM embedding_cluster", ClusteringEmpty),
-    ("UPDATE clustering_result SET embedding_model = 'Other'", ClusterMemberModel),
-    ("DELETE FROM embedding_cluster WHERE embedding_id = $VECTOR1", MedoidNotMember),
-    ("UPDATE embedding_cluster SET medoid_embedding_id = NULL WHERE embedding_id = $VECTOR1", MedoidElsewhere),
-    ("UPDATE embedding_cluster SET medoid_embedding_id = $VECTOR2 WHERE embedding_id = $VECTOR1", MedoidElsewhere),
-    // Failures.
-    (
-        "INSERT INTO experiment SELECT $NOWHERE, 'other', networks, prompts, seeds, embedding_models, max_length, config, origin, \
+/// Defects that a whole database can be given by SQL, each with a name and the kind that it is: handed to the macro
+/// `$each`, which makes of every one a test of that name, or a list of all.
+macro_rules! violations {
+    ($each:ident) => {
+        $each! {
+            out_of_range_experiment_max_length: "UPDATE experiment SET max_length = 0" => OutOfRange;
+            integrity_experiment_config_null: "UPDATE experiment SET config = NULL" => Integrity;
+            // References.
+            foreign_key_run_experiment_id: "UPDATE run SET experiment_id = $NOWHERE WHERE id = $RUN1" => ForeignKey;
+            foreign_key_embedding_invocation_id: "UPDATE embedding SET invocation_id = $NOWHERE WHERE id = $VECTOR1" => ForeignKey;
+            foreign_key_image_deleted: "DELETE FROM image" => ForeignKey;
+            model_version_missing_model_version_deleted: "DELETE FROM model_version WHERE id = $READER" => ModelVersionMissing;
+            foreign_key_model_version_deleted: "DELETE FROM model_version WHERE id = $PAINTER" => ForeignKey;
+            // Columns: class, length, NULL, range, words, lists, JSON, text.
+            wrong_storage_class_invocation_started_at: "UPDATE invocation SET started_at = 'noon' WHERE id = $STEP1" => WrongStorageClass;
+            wrong_storage_class_embedding_vector: "UPDATE embedding SET vector = 'abcd' WHERE id = $VECTOR1" => WrongStorageClass;
+            wrong_storage_class_experiment_name: "UPDATE experiment SET name = x'00'" => WrongStorageClass;
+            wrong_storage_class_run_seed: "UPDATE run SET seed = 7.5 WHERE id = $RUN1" => WrongStorageClass;
+            wrong_storage_class_embedding_cluster_probability: "UPDATE embedding_cluster SET probability = 'much'" => WrongStorageClass;
+            wrong_length_embedding_id: "UPDATE embedding SET id = x'00' WHERE id = $VECTOR1" => WrongLength;
+            wrong_storage_class_experiment_id: "UPDATE experiment SET id = '0123456789abcdef'" => WrongStorageClass;
+            wrong_length_image_pixel_hash: "UPDATE image SET pixel_hash = x'00'" => WrongLength;
+            null_in_required_embedding_vector_null: "UPDATE embedding SET vector = NULL WHERE id = $VECTOR1" => NullInRequired;
+            null_in_required_experiment_config_null: "UPDATE experiment SET config = NULL" => NullInRequired;
+            null_in_required_run_id_null: "UPDATE run SET id = NULL WHERE id = $RUN1" => NullInRequired;
+            text_not_utf8_invocation_output_text: "UPDATE invocation SET output_text = CAST(x'ff' AS TEXT) WHERE id = $STEP1" => TextNotUtf8;
+            out_of_range_run_run_number: "UPDATE run SET run_number = -1 WHERE id = $RUN1" => OutOfRange;
+            out_of_range_invocation_seed: "UPDATE invocation SET seed = -2 WHERE id = $STEP1" => OutOfRange;
+            out_of_range_image_width: "UPDATE image SET width = 0" => OutOfRange;
+            out_of_range_clustering_result_layer: "UPDATE clustering_result SET layer = -1" => OutOfRange;
+            out_of_range_embedding_cluster_probability: "UPDATE embedding_cluster SET probability = 1.5" => OutOfRange;
+            unknown_word_experiment_origin: "UPDATE experiment SET origin = 'elsewhere'" => UnknownWord;
+            unknown_word_model_version_kind: "UPDATE model_version SET kind = 'oracle' WHERE id = $READER" => UnknownWord;
+            unknown_word_model_version_determinism: "UPDATE model_version SET determinism = 'perhaps' WHERE id = $READER" => UnknownWord;
+            unknown_word_invocation_type: "UPDATE invocation SET type = 'sound' WHERE id = $STEP1" => UnknownWord;
+            list_invalid_experiment_networks_empty: "UPDATE experiment SET networks = '[]'" => ListInvalid;
+            list_invalid_experiment_networks_painter: "UPDATE experiment SET networks = '[\"Painter\"]'" => ListInvalid;
+            list_invalid_experiment_prompts: "UPDATE experiment SET prompts = '{}'" => ListInvalid;
+            list_invalid_experiment_seeds_below_minus_1: "UPDATE experiment SET seeds = '[-2]'" => ListInvalid;
+            list_invalid_experiment_seeds_half: "UPDATE experiment SET seeds = '[0.5]'" => ListInvalid;
+            list_invalid_experiment_embedding_models: "UPDATE experiment SET embedding_models = '[1]'" => ListInvalid;
+            list_invalid_run_network: "UPDATE run SET network = 'Painter' WHERE id = $RUN1" => ListInvalid;
+            json_invalid_experiment_config: "UPDATE experiment SET config = '{'" => JsonInvalid;
+            json_invalid_model_version_parameters: "UPDATE model_version SET parameters = '[]'" => JsonInvalid;
+            json_invalid_clustering_result_parameters: "UPDATE clustering_result SET parameters = 'eps=1'" => JsonInvalid;
+            name_empty_experiment_name: "UPDATE experiment SET name = ' '" => NameEmpty;
+            time_order_invocation_completed_at: "UPDATE invocation SET completed_at = started_at - 1 WHERE id = $STEP1" => TimeOrder;
+            time_order_experiment_completed_at: "UPDATE experiment SET completed_at = started_at - 1" => TimeOrder;
+            completed_at_missing_invocation_completed_at_null: "UPDATE invocation SET completed_at = NULL WHERE id = $STEP1" => CompletedAtMissing;
+            completed_at_missing_embedding_completed_at_null: "UPDATE embedding SET completed_at = NULL WHERE id = $VECTOR1" => CompletedAtMissing;
+            // Experiments and runs.
+            completed_though_incomplete_invocation_deleted: "DELETE FROM invocation WHERE id = $STEP2" => CompletedThoughIncomplete;
+            not_started_with_invocations_experiment_started_at_null: "UPDATE experiment SET started_at = NULL" => NotStartedWithInvocations;
+            run_network_run_network: "UPDATE run SET network = '[\"Writer\",\"Painter\"]' WHERE id = $RUN1" => RunNetwork;
+            run_prompt_run_initial_prompt: "UPDATE run SET initial_prompt = 'r' WHERE id = $RUN1" => RunPrompt;
+            run_seed_run_seed: "UPDATE run SET seed = 8 WHERE id = $RUN1" => RunSeed;
+            run_number_run_run_number: "UPDATE run SET run_number = 1 WHERE id = $RUN1" => RunNumber;
+            run_max_length_run_max_length: "UPDATE run SET max_length = 4 WHERE id = $RUN1" => RunMaxLength;
+            // Invocations.
+            sequence_gap_invocation_deleted: "DELETE FROM invocation WHERE id = $STEP1" => SequenceGap;
+            beyond_max_length_invocation_sequence_number: "UPDATE invocation SET sequence_number = 5 WHERE id = $STEP2" => BeyondMaxLength;
+            input_link_invocation_input_invocation_id_step0_of_step2: "UPDATE invocation SET input_invocation_id = $STEP0 WHERE id = $STEP2" => InputLink;
+            input_link_invocation_input_invocation_id_null: "UPDATE invocation SET input_invocation_id = NULL WHERE id = $STEP2" => InputLink;
+            input_link_invocation_input_invocation_id_step1_of_step0: "UPDATE invocation SET input_invocation_id = $STEP1 WHERE id = $STEP0" => InputLink;
+            output_missing_invocation_output_text_null: "UPDATE invocation SET output_text = NULL WHERE id = $STEP1" => OutputMissing;
+            output_both_invocation_output_text: "UPDATE invocation SET output_text = '' WHERE id = $STEP0" => OutputBoth;
+            output_type_invocation_type: "UPDATE invocation SET type = 'image' WHERE id = $STEP1" => OutputType;
+            model_not_in_network_invocation_model: "UPDATE invocation SET model = 'Reader' WHERE id = $STEP1" => ModelNotInNetwork;
+            seed_not_recorded_invocation_seed: "UPDATE invocation SET seed = -1 WHERE id = $STEP1" => SeedNotRecorded;
+            seed_differs_invocation_seed: "UPDATE invocation SET seed = 8 WHERE id = $STEP1" => SeedDiffers;
+            // Model versions.
+            model_version_kind_invocation_model_version_id_reader_of_step1: "UPDATE invocation SET model_version_id = $READER WHERE id = $STEP1" => ModelVersionKind;
+            model_version_kind_invocation_model_version_id_painter_of_step1: "UPDATE invocation SET model_version_id = $PAINTER WHERE id = $STEP1" => ModelVersionKind;
+            model_version_kind_embedding_model_version_id: "UPDATE embedding SET model_version_id = $WRITER WHERE id = $VECTOR1" => ModelVersionKind;
+            model_version_name_model_version_name: "UPDATE model_version SET name = 'Other' WHERE id = $WRITER" => ModelVersionName;
+            model_version_name_embedding_embedding_model: "UPDATE embedding SET embedding_model = 'Other' WHERE id = $VECTOR1" => ModelVersionName;
+            // Pictures.
+            image_hash_image_hash: "UPDATE image SET hash = zeroblob(32) WHERE rowid = 1" => ImageHash;
+            image_unreadable_one_byte: "UPDATE image SET bytes = x'00'" => ImageUnreadable;
+            image_unreadable_no_byte: "UPDATE image SET bytes = x''" => ImageUnreadable;
+            image_pixel_hash_image_pixel_hash: "UPDATE image SET pixel_hash = zeroblob(32)" => ImagePixelHash;
+            image_size_image_width: "UPDATE image SET width = 2, height = 4" => ImageSize;
+            // Embeddings.
+            vector_length_three_bytes: "UPDATE embedding SET vector = x'000000'" => VectorLength;
+            vector_length_no_byte: "UPDATE embedding SET vector = x''" => VectorLength;
+            vector_not_finite_nan: "UPDATE embedding SET vector = x'0000803f0000c07f0000803f'" => VectorNotFinite;
+            vector_not_finite_infinity: "UPDATE embedding SET vector = x'0000803f000080ff0000803f'" => VectorNotFinite;
+            vector_all_zero_embedding_vector: "UPDATE embedding SET vector = x'000000000000008000000000'" => VectorAllZero;
+            vector_dimension_embedding_vector: "UPDATE embedding SET vector = x'0000803f' WHERE id = $VECTOR2" => VectorDimension;
+            embedding_modality_embedding_invocation_id: "UPDATE embedding SET invocation_id = $STEP0 WHERE id = $VECTOR1" => EmbeddingModality;
+            // Clusterings.
+            clustering_empty_embedding_cluster_deleted: "DELETE FROM embedding_cluster" => ClusteringEmpty;
+            cluster_member_model_clustering_result_embedding_model: "UPDATE clustering_result SET embedding_model = 'Other'" => ClusterMemberModel;
+            medoid_not_member_embedding_cluster_deleted: "DELETE FROM embedding_cluster WHERE embedding_id = $VECTOR1" => MedoidNotMember;
+            medoid_elsewhere_embedding_cluster_medoid_embedding_id_null: "UPDATE embedding_cluster SET medoid_embedding_id = NULL WHERE embedding_id = $VECTOR1" => MedoidElsewhere;
+            medoid_elsewhere_embedding_cluster_medoid_embedding_id: "UPDATE embedding_cluster SET medoid_embedding_id = $VECTOR2 WHERE embedding_id = $VECTOR1" => MedoidElsewhere;
+            // Failures.
+            failure_run_inserted: "INSERT INTO experiment SELECT $NOWHERE, 'other', networks, prompts, seeds, embedding_models, max_length, config, origin, \
          created_at, NULL, NULL FROM experiment; \
-         INSERT INTO failure VALUES ($NOWHERE, $NOWHERE, $RUN1, 'run', 'Writer #1', 1, 'no', 1)",
-        FailureRun,
-    ),
-];
+         INSERT INTO failure VALUES ($NOWHERE, $NOWHERE, $RUN1, 'run', 'Writer #1', 1, 'no', 1)" => FailureRun;
+        }
+    };
+}
+pub(crate) use violations;
 
-#[test]
-fn every_planted_violation_is_found() {
-    for &(sql, kind) in VIOLATIONS {
-        plants(&Database::new(SHORT), sql, Severity::Violation, kind);
-    }
+macro_rules! list {
+    ($($name:ident: $sql:literal => $kind:ident;)*) => {
+        pub(crate) const VIOLATIONS: &[(&str, FindingKind)] = &[$(($sql, $kind)),*];
+    };
+}
+violations!(list);
+
+macro_rules! found {
+    ($($name:ident: $sql:literal => $kind:ident;)*) => {
+        /// Each violation is found, one test for each.
+        mod found {
+            use super::*;
+            $(
+                #[test]
+                fn $name() {
+                    plants(&Database::new(SHORT), $sql, Severity::Violation, $kind);
+                }
+            )*
+        }
+    };
+}
+violations!(found);
+
+macro_rules! noted {
+    ($($name:ident: $sql:literal => $kind:ident;)*) => {
+        /// Each note is told, one test for each.
+        mod noted {
+            use super::*;
+            $(
+                #[test]
+                fn $name() {
+                    plants(&Database::new(SHORT), $sql, Severity::Note, $kind);
+                }
+            )*
+        }
+    };
 }
 
-const NOTES: &[(&str, FindingKind)] = &[
-    ("UPDATE experiment SET completed_at = NULL", NotMarkedCompleted),
-    ("UPDATE model_version SET determinism = 'unknown' WHERE id = $READER", DeterminismUnknown),
-    ("UPDATE image SET format = 'gif'", ImageFormatUnknown),
-    (
-        "INSERT INTO image SELECT zeroblob(32), pixel_hash, format, width, height, bytes FROM image LIMIT 1",
-        ImageUnreferenced,
-    ),
-    ("UPDATE experiment SET embedding_models = '[\"Other\"]'", EmbeddingModelNotAskedFor),
-    ("UPDATE experiment SET embedding_models = '[\"Other\"]'", EmbedderKindUnknown),
-    (
-        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'run', 'Painter #4', 1, 'no memory', 1)",
-        FailureUnresolved,
-    ),
-    ("INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'run', 'Writer #1', 1, 'busy', 1)", FailuresResolved),
-    (
-        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'embedding', 'Reader #1', 1, 'busy', 1)",
-        FailuresResolved,
-    ),
-    (
-        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'diagram', 'Reader', 1, 'no memory', 1)",
-        FailureUnresolved,
-    ),
-    (
-        "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, NULL, 'clustering', 'Reader', 1, 'no memory', 1)",
-        FailuresResolved,
-    ),
+noted! {
+    not_marked_completed: "UPDATE experiment SET completed_at = NULL" => NotMarkedCompleted;
+    determinism_unknown: "UPDATE model_version SET determinism = 'unknown' WHERE id = $READER" => DeterminismUnknown;
+    image_format_unknown: "UPDATE image SET format = 'gif'" => ImageFormatUnknown;
+    image_unreferenced: "INSERT INTO image SELECT zeroblob(32), pixel_hash, format, width, height, bytes FROM image LIMIT 1" => ImageUnreferenced;
+    embedding_model_not_asked_for: "UPDATE experiment SET embedding_models = '[\"Other\"]'" => EmbeddingModelNotAskedFor;
+    embedder_kind_unknown: "UPDATE experiment SET embedding_models = '[\"Other\"]'" => EmbedderKindUnknown;
+    failure_unresolved_run: "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'run', 'Painter #4', 1, 'no memory', 1)" => FailureUnresolved;
+    failures_resolved_run: "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'run', 'Writer #1', 1, 'busy', 1)" => FailuresResolved;
+    failures_resolved_embedding: "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'embedding', 'Reader #1', 1, 'busy', 1)" => FailuresResolved;
+    failure_unresolved_diagram: "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, $RUN1, 'diagram', 'Reader', 1, 'no memory', 1)" => FailureUnresolved;
+    failures_resolved_clustering: "INSERT INTO failure VALUES ($NOWHERE, $EXPERIMENT, NULL, 'clustering', 'Reader', 1, 'no memory', 1)" => FailuresResolved;
     // The picture at number 2 is the one at number 0, and there the run should have ended.
-    (
-        "UPDATE experiment SET max_length = 4; UPDATE run SET max_length = 4; \
+    steps_after_cycle: "UPDATE experiment SET max_length = 4; UPDATE run SET max_length = 4; \
          UPDATE invocation SET output_image = (SELECT output_image FROM invocation WHERE id = $STEP0) WHERE id = $STEP2; \
          INSERT INTO invocation SELECT $NOWHERE, run_id, 3, $STEP2, model, model_version_id, type, seed, started_at, \
-         completed_at, output_text, output_image FROM invocation WHERE id = $STEP1",
-        StepsAfterCycle,
-    ),
-];
-
-#[test]
-fn every_planted_note_is_found() {
-    for &(sql, kind) in NOTES {
-        plants(&Database::new(SHORT), sql, Severity::Note, kind);
-    }
+         completed_at, output_text, output_image FROM invocation WHERE id = $STEP1" => StepsAfterCycle;
 }
 
 #[test]

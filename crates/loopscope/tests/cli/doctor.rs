@@ -1,11 +1,11 @@
 //! `doctor --fix` as people use it: all defects at once, one pass, and nothing valid changed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::Connection;
-use rusqlite::types::Value;
 
+use crate::losses::{Losses, rows, taken_out};
 use crate::support::{Place, content};
 
 const CONFIG: &str = r#"
@@ -17,7 +17,7 @@ embedding_models = ["DummyText", "DummyText2", "DummyVision", "DummyVision2"]
 max_length = 100
 "#;
 
-fn whole() -> Place {
+pub(crate) fn whole() -> Place {
     let place = Place::new();
     place.write("c.toml", CONFIG);
     place.ok(&["experiment", "run", "c.toml"]);
@@ -25,7 +25,7 @@ fn whole() -> Place {
 }
 
 /// Runs SQL as a program would that knows of no constraint.
-fn spoil(path: &Path, sql: &str) {
+pub(crate) fn spoil(path: &Path, sql: &str) {
     let connection = Connection::open(path).unwrap();
     let read = "SELECT name, sql FROM sqlite_schema WHERE type = 'table'";
     let schema: Vec<(String, String)> = connection
@@ -62,26 +62,9 @@ fn spoil(path: &Path, sql: &str) {
     set(&schema);
 }
 
-/// Every row by table and id; what an experiment says of its completion is left out.
-fn rows(path: &Path) -> BTreeMap<(&'static str, Vec<u8>), Vec<Value>> {
-    let sql = Connection::open(path).unwrap();
-    let mut rows = BTreeMap::new();
-    for table in ["experiment", "run", "model_version", "image", "invocation", "embedding", "persistence_diagram"] {
-        let mut statement = sql.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let columns = statement.column_count() - usize::from(table == "experiment");
-        let values = |row: &rusqlite::Row<'_>| (0..columns).map(|column| row.get(column)).collect();
-        for row in statement.query_map([], values).unwrap() {
-            let row: Vec<Value> = row.unwrap();
-            let Value::Blob(id) = &row[0] else { panic!("an id is a blob") };
-            rows.insert((table, id.clone()), row);
-        }
-    }
-    rows
-}
-
 /// Where a defect shows only in a run that is walked, it is planted in the first run, which stays whole otherwise: the
 /// order of embeddings and diagrams differs from time to time.
-const DEFECTS: &[&str] = &[
+pub(crate) const DEFECTS: &[&str] = &[
     "UPDATE embedding SET vector = CAST(x'0000c07f' || substr(vector, 5) AS BLOB) WHERE rowid = 3",
     "UPDATE embedding SET vector = zeroblob(length(vector)) WHERE rowid = 9",
     "UPDATE embedding SET vector = substr(vector, 1, 8) WHERE rowid = (SELECT e.rowid FROM embedding e JOIN invocation i ON i.id = e.invocation_id WHERE i.run_id = (SELECT id FROM run WHERE rowid = 1) ORDER BY e.rowid DESC LIMIT 1 OFFSET 1)",
@@ -117,7 +100,11 @@ fn all_defects_at_once_are_mended_in_one_pass_and_nothing_valid_changes() {
     let place = whole();
     let path = place.path("loopscope.sqlite");
     let (before, undisturbed) = (rows(&path), content(&path));
+    let whole = place.path("whole.sqlite");
+    std::fs::copy(&path, &whole).unwrap();
     spoil(&path, &DEFECTS.join(";\n"));
+    let losses = Losses::between(&whole, &path);
+    let planted = rows(&path);
     let found = place.run(&["doctor", "--decode-images", "--json"]);
     assert_eq!(found.code, 1, "{}", found.stderr);
     let lines: Vec<serde_json::Value> = found.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -165,13 +152,8 @@ fn all_defects_at_once_are_mended_in_one_pass_and_nothing_valid_changes() {
     assert!(!again.stdout.contains("taken out"), "{}", again.stdout);
 
     assert_eq!(content(&path), undisturbed, "what was computed anew is what was there");
-    for (key, row) in rows(&path) {
-        if let Some(old) = before.get(&key)
-            && key.0 != "experiment"
-        {
-            assert_eq!(*old, row, "{key:?}");
-        }
-    }
+    losses.check(&before, &rows(&path));
+    assert_eq!(taken_out(&fixed.stdout), losses.counts(&planted), "what was told is what went\n{}", fixed.stdout);
     assert!(place.path("copy.sqlite").exists());
 }
 

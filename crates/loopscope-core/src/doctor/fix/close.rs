@@ -154,9 +154,11 @@ impl Closing<'_> {
         for &rowid in rowids {
             self.fix.mend("run", rowid, "max_length", vec![("max_length", own.clone())]);
             self.touched.insert(rowid);
-            // What a run of another length amounts to is another matter: its diagrams are made again.
-            let sql = "SELECT p.rowid FROM run r JOIN persistence_diagram p ON p.run_id = r.id WHERE r.rowid = ?1";
-            for diagram in self.rowids(sql, [rowid])? {
+            // A run that is as long as it should be has ended, and its diagrams are of all of it. Any other may go on, so that
+            // its diagrams are made again; also where it turns out to have ended in a cycle.
+            let sql = "SELECT p.rowid FROM run r JOIN persistence_diagram p ON p.run_id = r.id WHERE r.rowid = ?1 \
+                       AND (SELECT count(*) FROM invocation i WHERE i.run_id = r.id) IS NOT ?2";
+            for diagram in self.rowids(sql, rusqlite::params![rowid, own])? {
                 self.fix.drop_row("persistence_diagram", diagram, "run_changed");
             }
         }
