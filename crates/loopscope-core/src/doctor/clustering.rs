@@ -1,9 +1,12 @@
 //! Clusterings: whole, of one model, each cluster with a medoid of its own.
 
+use std::cell::OnceCell;
+
 use rusqlite::{Connection, params};
 
 use super::cell::{self, Subject, quoted, text};
 use super::finding::{FindingKind, Ledger, Severity};
+use super::imported::is_clustering_imported;
 use super::table::CLUSTERING_OF_EXPERIMENT;
 use crate::experiment::ExperimentId;
 
@@ -31,11 +34,29 @@ fn each_clustering(
         let Some(id) = cell::bytes(row, "id") else { continue };
         let subject = Subject::of_row("clustering", row, "id");
         let model = text(row, "embedding_model").unwrap_or_default();
-        let outcome = check_members(connection, ledger, id, &subject, model)
-            .and_then(|()| check_medoids(connection, ledger, id, &subject));
+        let clustering = Clustering { connection, id, subject: &subject, is_imported: OnceCell::new() };
+        let outcome = check_members(&clustering, ledger, model).and_then(|()| check_medoids(&clustering, ledger));
         ledger.unreadable(&subject.object, outcome);
     }
     Ok(())
+}
+
+/// The clustering that is looked at.
+struct Clustering<'a> {
+    connection: &'a Connection,
+    id: [u8; 16],
+    subject: &'a Subject,
+    /// Asked once, when something is found.
+    is_imported: OnceCell<bool>,
+}
+
+impl Clustering<'_> {
+    /// Reports what this program never writes, and what an imported clustering may say of itself.
+    fn report_unless_imported(&self, ledger: &mut Ledger<'_>, kind: FindingKind, defect: String) {
+        let is_imported = *self.is_imported.get_or_init(|| is_clustering_imported(self.connection, self.id));
+        let severity = if is_imported { Severity::Note } else { Severity::Violation };
+        ledger.add_of(severity, kind, self.subject, None, defect);
+    }
 }
 
 fn violation(ledger: &mut Ledger<'_>, kind: FindingKind, subject: &Subject, defect: String) {
@@ -43,17 +64,11 @@ fn violation(ledger: &mut Ledger<'_>, kind: FindingKind, subject: &Subject, defe
 }
 
 /// Checks that there are members, and that they are embeddings of the clustering's model.
-fn check_members(
-    connection: &Connection,
-    ledger: &mut Ledger<'_>,
-    id: [u8; 16],
-    clustering: &Subject,
-    model: &str,
-) -> rusqlite::Result<()> {
+fn check_members(clustering: &Clustering<'_>, ledger: &mut Ledger<'_>, model: &str) -> rusqlite::Result<()> {
     let sql = "SELECT k.rowid AS rowid, k.id AS id, e.embedding_model AS embedding_model FROM embedding_cluster k \
                LEFT JOIN embedding e ON e.id = k.embedding_id WHERE k.clustering_result_id = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![id])?;
+    let mut statement = clustering.connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![clustering.id])?;
     let mut is_empty = true;
     while let Some(row) = rows.next()? {
         is_empty = false;
@@ -62,30 +77,31 @@ fn check_members(
             && other != model
         {
             let member = Subject::of_row("cluster member", row, "id");
-            let defect =
-                format!("its embedding is of model {}, its {} of {}", quoted(other), clustering.object, quoted(model));
+            let defect = format!(
+                "its embedding is of model {}, its {} of {}",
+                quoted(other),
+                clustering.subject.object,
+                quoted(model)
+            );
             violation(ledger, FindingKind::ClusterMemberModel, &member, defect);
         }
     }
     if is_empty {
-        violation(ledger, FindingKind::ClusteringEmpty, clustering, "it has no members".to_owned());
+        clustering.report_unless_imported(ledger, FindingKind::ClusteringEmpty, "it has no members".to_owned());
     }
     Ok(())
 }
 
 /// Checks that each medoid is a member, and of its own cluster; one finding for each medoid.
-fn check_medoids(
-    connection: &Connection,
-    ledger: &mut Ledger<'_>,
-    id: [u8; 16],
-    clustering: &Subject,
-) -> rusqlite::Result<()> {
+///
+/// Those of an imported clustering are as its program chose them, of members that may not all have been carried.
+fn check_medoids(clustering: &Clustering<'_>, ledger: &mut Ledger<'_>) -> rusqlite::Result<()> {
     let sql = "SELECT c.medoid AS medoid, c.members AS members, m.id AS member, m.medoid_embedding_id AS other \
                FROM (SELECT medoid_embedding_id AS medoid, count(*) AS members FROM embedding_cluster \
                  WHERE clustering_result_id = ?1 AND medoid_embedding_id IS NOT NULL GROUP BY medoid_embedding_id) c \
                LEFT JOIN embedding_cluster m ON m.embedding_id = c.medoid AND m.clustering_result_id = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![id])?;
+    let mut statement = clustering.connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![clustering.id])?;
     while let Some(row) = rows.next()? {
         let (Some(medoid), Ok(members)) = (cell::bytes::<16>(row, "medoid"), row.get::<_, i64>("members")) else {
             continue;
@@ -93,7 +109,7 @@ fn check_medoids(
         let medoid_shown = cell::hyphenated(medoid);
         if cell::is_null(row, "member") {
             let defect = format!("embedding {medoid_shown} is the medoid of {members} members and is no member itself");
-            violation(ledger, FindingKind::MedoidNotMember, clustering, defect);
+            clustering.report_unless_imported(ledger, FindingKind::MedoidNotMember, defect);
         } else if cell::bytes::<16>(row, "other") != Some(medoid) {
             let other = cell::bytes::<16>(row, "other");
             let place = other.map_or_else(
@@ -101,7 +117,7 @@ fn check_medoids(
                 |other| format!("lies in the cluster of {}", cell::hyphenated(other)),
             );
             let defect = format!("embedding {medoid_shown} is the medoid of {members} members and {place}");
-            violation(ledger, FindingKind::MedoidElsewhere, clustering, defect);
+            clustering.report_unless_imported(ledger, FindingKind::MedoidElsewhere, defect);
         }
     }
     Ok(())

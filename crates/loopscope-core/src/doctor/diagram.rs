@@ -6,8 +6,8 @@
 //! rounding of the distance to float32 loses. No tolerance is needed. For another metric there may be fewer bars
 //! (parallel vectors), never more. The engine asks for no threshold, so that exactly one class never dies.
 //!
-//! An imported diagram came from another program, whose distances of equal vectors need not be zero: there a
-//! difference is a note.
+//! An imported diagram came from another program, with distances, thresholds and vectors that are not on record: what
+//! its bars say is a note there. That its bytes are a diagram is asked of every one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::catch_unwind;
@@ -128,7 +128,7 @@ impl Checker<'_> {
         }
         let is_sound = defects.is_empty();
         for defect in defects {
-            self.report(ledger, Severity::Violation, FindingKind::DiagramBars, defect);
+            self.report(ledger, self.asked.violation(), FindingKind::DiagramBars, defect);
         }
         is_sound
     }
@@ -147,22 +147,19 @@ impl Checker<'_> {
         let count = bars.len() as u64;
         let infinite = bars.iter().filter(|bar| bar.death == f64::INFINITY).count();
         if infinite != 1 {
-            let severity = if infinite == 0 { Severity::Violation } else { self.asked.violation() };
             let defect = format!("{infinite} classes of dimension 0 never die, expected 1");
-            self.report(ledger, severity, FindingKind::DiagramInfiniteBars, defect);
+            self.report(ledger, self.asked.violation(), FindingKind::DiagramInfiniteBars, defect);
         }
         let metric = diagram.metadata.get("metric");
         let is_euclidean = metric.is_none_or(|metric| *metric == Scalar::Text("euclidean".to_owned()));
         let is_stale = count > distinct || (is_euclidean && count < distinct);
         if is_stale {
-            // More bars than vectors, equal or not, no program can have made of these.
-            let severity = if count > self.points { Severity::Violation } else { self.asked.violation() };
             let defect = format!(
                 "it has {count} bars of dimension 0, and {} has {distinct} distinct vectors of model {}",
                 self.run.subject.object,
                 quoted(self.model)
             );
-            self.report(ledger, severity, FindingKind::DiagramStale, defect);
+            self.report(ledger, self.asked.violation(), FindingKind::DiagramStale, defect);
         }
     }
 

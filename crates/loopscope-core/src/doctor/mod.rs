@@ -23,6 +23,7 @@ mod file;
 mod finding;
 mod fix;
 mod image;
+mod imported;
 mod known;
 mod list;
 mod rows;

@@ -7,6 +7,7 @@ use super::DoctorOptions;
 use super::cell::{self, Subject, blob, describe, integer, is_null, quoted, text};
 use super::finding::{FindingKind, Ledger, Severity};
 use super::image::Pictures;
+use super::imported;
 use super::known::{Entry, Known, Version, Versions};
 use super::list;
 use super::table::{Class, Column, Rule, TABLES, Table};
@@ -53,7 +54,7 @@ fn check_table(
     let place = |name: &str| table.columns.iter().position(|column| column.name == name).map(|place| place + 1);
     let times = place("started_at").zip(place("completed_at"));
     let pictures = (table.name == "image").then(|| Pictures::new(options.decode_images));
-    let mut checker = RowChecker { ledger, experiment, table, times, pictures, known };
+    let mut checker = RowChecker { connection, ledger, experiment, table, times, pictures, known };
     checker.ledger.diagnosis.checked.insert(table.name.to_owned(), 0);
     let mut statement = connection.prepare(&sql)?;
     let mut rows = match options.experiment {
@@ -103,6 +104,7 @@ fn check_images_are_used(connection: &Connection, ledger: &mut Ledger<'_>) -> ru
 }
 
 struct RowChecker<'c, 'l, 'f> {
+    connection: &'c Connection,
     ledger: &'l mut Ledger<'f>,
     /// Looks up the experiment of a row, when a finding needs it.
     experiment: Option<Statement<'c>>,
@@ -119,7 +121,9 @@ impl RowChecker<'_, '_, '_> {
         for (column, place) in self.table.columns.iter().zip(1..) {
             let value = row.get_ref(place).unwrap_or(ValueRef::Null);
             if let Err((kind, defect)) = check_value(column, value) {
-                self.violation(row, kind, format!("column {}: {defect}", column.name));
+                let is_history = kind == FindingKind::ListInvalid && lacks_names_only(column, value);
+                let severity = if is_history { self.unless_imported(row) } else { Severity::Violation };
+                self.report(severity, row, kind, format!("column {}: {defect}", column.name));
             }
         }
         self.check_times(row);
@@ -149,10 +153,14 @@ impl RowChecker<'_, '_, '_> {
     }
 
     fn experiment_of(&mut self, row: &Row<'_>) -> Option<String> {
+        self.experiment_id_of(row).map(cell::hyphenated)
+    }
+
+    fn experiment_id_of(&mut self, row: &Row<'_>) -> Option<[u8; 16]> {
         let rowid = integer(row, "rowid")?;
         // A row that refers to nothing has no experiment, and that is a finding of its own.
         let found = self.experiment.as_mut()?.query_row([rowid], |row| row.get::<_, [u8; 16]>(0)).optional();
-        found.ok().flatten().map(cell::hyphenated)
+        found.ok().flatten()
     }
 
     fn check_times(&mut self, row: &Row<'_>) {
@@ -162,8 +170,20 @@ impl RowChecker<'_, '_, '_> {
             && completed < started
         {
             let defect = format!("completed_at {completed} is before started_at {started}");
-            self.violation(row, FindingKind::TimeOrder, defect);
+            // The earlier tool took times off the local clock, which is put back now and then.
+            let severity = self.unless_imported(row);
+            self.report(severity, row, FindingKind::TimeOrder, defect);
         }
+    }
+
+    /// Returns `Note` for a row that was imported, a violation otherwise.
+    fn unless_imported(&mut self, row: &Row<'_>) -> Severity {
+        let is_imported = match (self.table.name, cell::bytes::<16>(row, "id")) {
+            ("experiment", _) => text(row, "origin") == Some("legacy"),
+            ("clustering_result", Some(id)) => imported::is_clustering_imported(self.connection, id),
+            _ => self.experiment_id_of(row).is_some_and(|id| imported::is_experiment_imported(self.connection, id)),
+        };
+        if is_imported { Severity::Note } else { Severity::Violation }
     }
 
     fn check_experiment(&mut self, row: &Row<'_>) {
@@ -302,6 +322,16 @@ fn is_sound(numbers: &[[u8; 4]]) -> bool {
     all_finite && bits != 0
 }
 
+/// Returns whether a list has all it should but names: some files of the earlier tool have models without one.
+fn lacks_names_only(column: &Column, value: ValueRef<'_>) -> bool {
+    let Ok(text) = value.as_str() else { return false };
+    match column.rule {
+        Rule::Network => list::network(text).is_ok(),
+        Rule::Networks => list::networks(text).is_ok(),
+        _ => false,
+    }
+}
+
 /// Checks a value against its column.
 pub(super) fn check_value(column: &Column, value: ValueRef<'_>) -> Result<(), (FindingKind, String)> {
     if matches!(value, ValueRef::Null) {
@@ -361,8 +391,11 @@ fn check_text(rule: Rule, text: &str) -> Result<(), (FindingKind, String)> {
         }
         Rule::Json | Rule::JsonObject => check_json(rule, text),
         Rule::Texts => list_invalid(list::texts(text).map(drop)),
-        Rule::Network => list_invalid(list::network(text).map(drop)),
-        Rule::Networks => list_invalid(list::networks(text).map(drop)),
+        Rule::Network => list_invalid(list::network(text).and_then(|models| list::check_names(&models))),
+        Rule::Networks => {
+            let check = |networks: Vec<Vec<String>>| networks.iter().try_for_each(|models| list::check_names(models));
+            list_invalid(list::networks(text).and_then(check))
+        }
         Rule::Seeds => list_invalid(list::seeds(text).map(drop)),
         _ => Ok(()),
     }
