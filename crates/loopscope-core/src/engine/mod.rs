@@ -16,7 +16,6 @@ mod residency;
 mod retry;
 mod run_state;
 mod scheduler;
-mod scope;
 mod setup;
 mod worker;
 mod writer;
