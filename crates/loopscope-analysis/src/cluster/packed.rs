@@ -219,8 +219,9 @@ mod tests {
     proptest! {
         #[test]
         fn bounds_hold_whatever_the_numbers(
+            // Numbers close together are drawn as integers: proptest's sampler of floats fails its own assertion on so narrow a range.
             values in prop::collection::vec(prop_oneof![
-                -1.0f32..1.0, 0.999f32..1.001, prop::num::f32::NORMAL, prop::num::f32::SUBNORMAL, Just(0.0)
+                -1.0f32..1.0, (999_000u32..1_001_000).prop_map(|millionths| millionths as f32 / 1e6), prop::num::f32::NORMAL, prop::num::f32::SUBNORMAL, Just(0.0)
             ], 7..400),
             dimension in 1usize..8,
         ) {
