@@ -71,8 +71,8 @@ fn diagrams_that_no_computation_gives_are_found() {
     note(&|diagram| diagram.entropy = Some(vec![0.5, 0.0]));
     note(&|diagram| diagram.entropy = Some(vec![f64::NAN, 0.0]));
     note(&|diagram| diagram.entropy = Some(vec![2_f64.ln()]));
-    // Another program's distances of equal vectors need not be zero, but no program has more classes than vectors.
+    // What another program computed is what its record says: it is carried as it is, and told of.
     let imported = Shape { origin: Origin::Legacy, ..LONG };
     check(imported, |diagram| *diagram = crate::fixture::diagram(2), Severity::Note, DiagramStale);
-    check(imported, |diagram| *diagram = crate::fixture::diagram(4), Severity::Violation, DiagramStale);
+    check(imported, |diagram| *diagram = crate::fixture::diagram(4), Severity::Note, DiagramStale);
 }
