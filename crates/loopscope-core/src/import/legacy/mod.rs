@@ -1,7 +1,7 @@
 //! Databases of the earlier Python tool: every complete row is carried, every other one is named with the reason.
 //!
 //! The earlier tool made rows first and filled them in later, so that its files hold rows that our schema forbids. The
-//! rules are in `docs/design/import.md`; [`report`] says what became of every row. The source is opened for reading and
+//! rules are in `docs/design/import.md`; the report says what became of every row. The source is opened for reading and
 //! never changed. Rows stream: what must be remembered of them (which were carried, how they follow each other) lies in
 //! a scratch database without a name, which the system removes with the process. What is decided depends on the source
 //! alone, and an object that is in the store already must say the same; so an import that was stopped is begun again
