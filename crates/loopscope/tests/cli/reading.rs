@@ -237,3 +237,25 @@ fn the_schema_of_a_config_is_json() {
     let schema = place().json(&["config", "schema"]);
     assert!(schema["properties"]["networks"].is_object());
 }
+
+#[test]
+fn a_diagram_that_needs_more_memory_is_tried_again_with_more_and_names_its_loop() {
+    let place = Place::new();
+    place.write(
+        "loops.toml",
+        "networks = [[\"DummyT2I\", \"DummyI2T\"]]\nprompts = [\"a red circle\"]\nseeds = [-1]\n\
+         embedding_models = [\"DummyText\"]\nmax_length = 120\ngenerators = 2\ndiagram_memory_limit = \"1KiB\"\n",
+    );
+    let failed = place.complaint(&["experiment", "run", "loops.toml"]);
+    assert!(failed.starts_with("exit 3"), "{failed}");
+    assert!(failed.contains("memory must stay within 1024 bytes, got a need of"), "{failed}");
+    place.ok(&["experiment", "resume", "latest", "--diagram-memory", "1GiB"]);
+    let run = place.json(&["run", "show", "latest", "--json"]);
+    let around = &run["loops"][0];
+    assert_eq!(around["embedding_model"], "DummyText");
+    let steps: Vec<u64> = serde_json::from_value(around["steps"].clone()).unwrap();
+    // The describer has every second step; the painter's pictures have no vector of this model.
+    assert!(steps.len() >= 4 && steps.iter().all(|step| step % 2 == 1 && *step < 120), "{steps:?}");
+    assert!(place.ok(&["run", "show", "latest"]).contains("The most persistent loop:"));
+    place.ok(&["doctor"]);
+}
