@@ -49,6 +49,13 @@ pub enum Event {
         /// Which.
         model: ModelName,
     },
+    /// An imported experiment lacks something that only this model could give, and it is not here; told once.
+    ModelUnavailable {
+        /// Which.
+        model: ModelName,
+        /// Why not.
+        reason: String,
+    },
     /// A group of objects was committed.
     Progress {
         /// What is there now.

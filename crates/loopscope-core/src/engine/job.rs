@@ -15,6 +15,8 @@ use crate::store::StoreError;
 pub(super) struct ModelEntry {
     pub info: ModelInfo,
     pub version: ModelVersionId,
+    /// Whether it can be called; otherwise there are vectors of it, of which diagrams can be made.
+    pub is_here: bool,
     /// As the store has it for this version: what is derived from the store later must be what holds now.
     pub determinism: Determinism,
     pub lane: usize,

@@ -16,6 +16,7 @@ mod residency;
 mod retry;
 mod run_state;
 mod scheduler;
+mod scope;
 mod setup;
 mod worker;
 mod writer;

@@ -22,7 +22,7 @@ pub(super) struct RunState {
     pub is_complete: bool,
     /// For each model of the table: outputs that it can embed.
     pub embeddable: Vec<u64>,
-    /// For each model of the table: whether one of its embeddings was given up.
+    /// For each model of the table: whether one of its embeddings was given up, or cannot be made here.
     pub embedding_failed: Vec<bool>,
     /// For each model of the table: whether its diagram is there or was tried.
     pub diagram_tried: Vec<bool>,
@@ -42,7 +42,10 @@ impl RunState {
             held: None,
             is_complete: progress.is_complete(),
             embeddable: per_model(&|name| progress.embeddable.get(name).copied().unwrap_or(0)),
-            embedding_failed: vec![false; models.len()],
+            embedding_failed: models
+                .iter()
+                .map(|model| !model.is_here && progress.missing_embeddings.contains_key(&model.info.name))
+                .collect(),
             diagram_tried: models.iter().map(|model| progress.diagrams.contains(&model.info.name)).collect(),
             run: progress.run.clone(),
         }

@@ -14,14 +14,15 @@ use super::event::{Event, Progress};
 use super::job::{Fault, Input, Job, Message, Product, Task, Ticket};
 use super::queue::{CPU_LANE, Queue};
 use super::run_state::RunState;
+use super::scope::{Scope, scope};
 use super::setup::{ModelTable, model_table};
 use super::worker::{Context, serve};
 use super::writer::write_all;
 use super::{Engine, EngineError, Outcome};
 use crate::backend::ModelInfo;
-use crate::config::check_config;
 use crate::experiment::{
-    Determinism, Experiment, ExperimentId, Failure, FailureId, Invocation, ModelName, OutputType, Run, Seed, StopReason,
+    Determinism, Experiment, ExperimentId, Failure, FailureId, Invocation, ModelName, OutputType, Run, Seed,
+    SequenceNumber, StopReason,
 };
 use crate::plan::{DIAGRAM_POINTS_MIN, Work, is_anything_remaining, outputs_of_type, remaining, remaining_of_run};
 use crate::store::{RecordWriter, RunProgress, Store, Write};
@@ -42,7 +43,7 @@ pub(super) fn work(
     report: &mut dyn FnMut(&Event),
 ) -> Result<Outcome, EngineError> {
     let experiment = store.experiment(id)?;
-    let infos = check_config(&experiment.config, engine.registry)?;
+    let Scope { experiment, infos, stored_only, unavailable } = scope(engine, &mut store, experiment)?;
     let embedders: BTreeMap<ModelName, OutputType> = experiment
         .config
         .embedding_models
@@ -52,10 +53,13 @@ pub(super) fn work(
     let done = store.progress(id, &embedders)?;
     let progress = progress_of(&experiment, &infos, &done);
     report(&Event::Started { experiment: id, name: experiment.name.clone(), progress });
+    for (model, reason) in &unavailable {
+        report(&Event::ModelUnavailable { model: model.clone(), reason: reason.clone() });
+    }
     let (outcome, progress) = if !is_anything_remaining(&experiment, &done) {
         (Ok(Ending::Exhausted), progress)
     } else {
-        let table = model_table(engine, &mut store, &experiment, &infos)?;
+        let table = model_table(engine, &mut store, &experiment, &infos, &stored_only)?;
         let reader = store.reader()?;
         let plan = Plan { engine, experiment: &experiment, infos: &infos, table: &table, reader };
         let (returned, ending, progress) = run_threads(plan, store, done, progress, stop, report)?;
@@ -63,7 +67,7 @@ pub(super) fn work(
         (ending, progress)
     };
     let outcome = match outcome {
-        Ok(ending) => conclude(engine, &mut store, &experiment, &embedders, (ending, progress))?,
+        Ok(ending) => conclude(engine, &mut store, &experiment, &embedders, (ending, progress, unavailable.len()))?,
         Err(error) => {
             // The first error is the one to tell; that the log could not be carried over as well adds nothing.
             store.checkpoint().ok();
@@ -81,17 +85,17 @@ fn conclude(
     store: &mut Store,
     experiment: &Experiment,
     embedders: &BTreeMap<ModelName, OutputType>,
-    (ending, progress): (Ending, Progress),
+    (ending, progress, unavailable): (Ending, Progress, usize),
 ) -> Result<Outcome, EngineError> {
     let done = store.progress(experiment.id, embedders)?;
-    if !is_anything_remaining(experiment, &done) {
+    if unavailable == 0 && !is_anything_remaining(experiment, &done) {
         let now = engine.clock.now();
         store.commit(&[Write::ExperimentCompleted(experiment.id, now)])?;
         return Ok(Outcome::Completed);
     }
     match ending {
         Ending::Stopped => Ok(Outcome::Interrupted),
-        Ending::Exhausted if progress.failed > 0 => Ok(Outcome::SomeFailed),
+        Ending::Exhausted if progress.failed > 0 || unavailable > 0 => Ok(Outcome::SomeFailed),
         Ending::Exhausted => Err(EngineError::StillMissing { count: remaining(experiment, &done).len() }),
     }
 }
@@ -256,7 +260,13 @@ impl Scheduler<'_, '_> {
     fn start_runs(&mut self) -> Result<(), EngineError> {
         while self.active.len() < self.plan.engine.options.active_runs_max.max(1) {
             let Some((index, progress)) = self.waiting.pop_front() else { return Ok(()) };
-            let work = remaining_of_run(self.plan.experiment, index, &progress);
+            let mut work = remaining_of_run(self.plan.experiment, index, &progress);
+            // A run that waits for a model that is not here must not take the place of one that can go on.
+            work.retain(|item| match item {
+                Work::Invoke { number, .. } => self.plan.table.is_here(progress.run.key.network.model(*number)),
+                Work::Embed { model, .. } => self.plan.table.is_here(model),
+                Work::Diagram { .. } => true,
+            });
             if work.is_empty() {
                 continue;
             }
@@ -309,7 +319,8 @@ impl Scheduler<'_, '_> {
         let Some(state) = self.active.get(&run) else { return Ok(()) };
         let (link, key) = (state.next_link(), &state.run.key);
         let seed = if key.seed.is_fresh() { self.fresh_seed()? } else { key.seed };
-        if let Some(model) = self.plan.table.index(key.network.model(link.sequence_number())) {
+        let next = key.network.model(link.sequence_number());
+        if let Some(model) = self.plan.table.index(next).filter(|_| self.plan.table.is_here(next)) {
             self.enqueue(run, model, Task::Invoke { link, input, seed });
         }
         Ok(())
@@ -410,6 +421,10 @@ impl Scheduler<'_, '_> {
         for model in embedders.filter(|&model| table.models[model].info.kind.input() == kind) {
             if let Some(run) = self.active.get_mut(&job.run) {
                 run.embeddable[model] += 1;
+                if !table.models[model].is_here {
+                    run.embedding_failed[model] = true;
+                    continue;
+                }
             }
             self.enqueue(job.run, model, Task::Embed { number, invocation: id, input: output.clone() });
         }
@@ -527,8 +542,10 @@ impl Scheduler<'_, '_> {
             && !self.is_stopping
             && let Some(output) = state.held.take()
         {
-            return self.invoke_next(run, output);
+            self.invoke_next(run, output)?;
         }
+        // Where the next model is not here, nothing came of it.
+        let Some(state) = self.active.get_mut(&run) else { return Ok(()) };
         if state.outstanding > 0 || self.is_stopping {
             return Ok(());
         }
@@ -550,7 +567,8 @@ impl Scheduler<'_, '_> {
 
     /// A run ended before its full length, so that less is to come.
     fn expect_less(&mut self, run: &Run, length: u64) {
-        let full = expected_of(self.plan.experiment, self.plan.infos, run, run.max_length.get());
+        let reach = reach_of(self.plan.infos, run, length);
+        let full = expected_of(self.plan.experiment, self.plan.infos, run, reach);
         let short = expected_of(self.plan.experiment, self.plan.infos, run, length);
         self.progress.invocations.expected -= full.0 - short.0;
         self.progress.embeddings.expected -= full.1 - short.1;
@@ -566,6 +584,14 @@ fn last_words(incoming: &Receiver<Message>) -> EngineError {
         }
     }
     EngineError::ThreadLost
+}
+
+/// Returns how long a run of `steps` invocations can become: to its length, or up to the first model that is not here.
+fn reach_of(infos: &BTreeMap<ModelName, ModelInfo>, run: &Run, steps: u64) -> u64 {
+    let (network, length) = (&run.key.network, run.max_length.get());
+    let cycle = (steps..length).take(network.len());
+    let missing = cycle.into_iter().find(|&number| !infos.contains_key(network.model(SequenceNumber(number))));
+    missing.unwrap_or(length)
 }
 
 /// Returns how many invocations, embeddings and diagrams a run of this length has.
@@ -586,7 +612,7 @@ fn expected_of(
 fn progress_of(experiment: &Experiment, infos: &BTreeMap<ModelName, ModelInfo>, done: &[RunProgress]) -> Progress {
     let mut progress = Progress::default();
     for run in done {
-        let length = if run.is_complete() { run.steps } else { run.run.max_length.get() };
+        let length = if run.is_complete() { run.steps } else { reach_of(infos, &run.run, run.steps) };
         let (invocations, embeddings, diagrams) = expected_of(experiment, infos, &run.run, length);
         progress.invocations.expected += invocations;
         progress.embeddings.expected += embeddings;

@@ -63,20 +63,31 @@ impl ModelTable {
     pub(super) fn index(&self, name: &ModelName) -> Option<usize> {
         self.models.iter().position(|entry| entry.info.name == *name)
     }
+
+    /// Returns whether a model is in the table and can be called.
+    pub(super) fn is_here(&self, name: &ModelName) -> bool {
+        self.models.iter().any(|entry| entry.info.name == *name && entry.is_here)
+    }
 }
 
 /// Makes the table of the models that an experiment uses, with a version in the store for each.
+///
+/// `stored_only` are those that are not here, with a version that is there.
 pub(super) fn model_table(
     engine: &Engine<'_>,
     store: &mut Store,
     experiment: &Experiment,
     infos: &BTreeMap<ModelName, ModelInfo>,
+    stored_only: &BTreeMap<ModelName, ModelVersionId>,
 ) -> Result<ModelTable, EngineError> {
-    let versions = infos.values().map(|info| version_of(engine, info)).collect::<Result<Vec<_>, EngineError>>()?;
-    let ids = store.ensure_model_versions(&versions)?;
+    let here: Vec<&ModelInfo> = infos.values().filter(|info| !stored_only.contains_key(&info.name)).collect();
+    let versions = here.iter().map(|info| version_of(engine, info)).collect::<Result<Vec<_>, EngineError>>()?;
+    let mut version_ids = stored_only.clone();
+    version_ids.extend(here.iter().map(|info| info.name.clone()).zip(store.ensure_model_versions(&versions)?));
     let mut lanes: Vec<Lane> = vec![Lane::Cpu];
     let mut models = Vec::new();
-    for (info, version) in infos.values().zip(ids) {
+    for info in infos.values() {
+        let Some(&version) = version_ids.get(&info.name) else { continue };
         let lane = lanes.iter().position(|lane| *lane == info.lane).unwrap_or_else(|| {
             lanes.push(info.lane.clone());
             lanes.len() - 1
@@ -86,7 +97,8 @@ pub(super) fn model_table(
             dimension.get_or_init(|| known);
         }
         let determinism = store.determinism(version)?;
-        models.push(ModelEntry { info: info.clone(), version, determinism, lane, dimension });
+        let is_here = !stored_only.contains_key(&info.name);
+        models.push(ModelEntry { info: info.clone(), version, is_here, determinism, lane, dimension });
     }
     debug_assert_eq!(lanes[CPU_LANE], Lane::Cpu);
     let threads_of = |lane: &Lane| match lane {

@@ -81,6 +81,12 @@ fn failure_line(event: &Event) -> Option<String> {
     ))
 }
 
+/// One line for a model that is not here, or nothing for other events.
+fn unavailable_line(event: &Event) -> Option<String> {
+    let Event::ModelUnavailable { model, reason } = event else { return None };
+    Some(format!("model \"{model}\" is not here: {reason}; what only it could give stays missing"))
+}
+
 fn troubles(progress: &Progress) -> String {
     let mut text = String::new();
     if progress.failed > 0 {
@@ -137,6 +143,11 @@ impl Bars {
                     self.all.println(line).ok();
                 }
             }
+            Event::ModelUnavailable { .. } => {
+                if let Some(line) = unavailable_line(event) {
+                    self.all.println(line).ok();
+                }
+            }
             Event::ModelLoaded { model } if talk.verbosity > 0 => {
                 self.all.println(format!("loaded {model}")).ok();
             }
@@ -188,6 +199,11 @@ impl Plain {
             Event::Finished { progress, .. } => self.tell(progress, true),
             Event::Failure { retry_in_ms, .. } if retry_in_ms.is_none() || self.talk.verbosity > 0 => {
                 if let Some(line) = failure_line(event) {
+                    self.talk.say(&line);
+                }
+            }
+            Event::ModelUnavailable { .. } => {
+                if let Some(line) = unavailable_line(event) {
                     self.talk.say(&line);
                 }
             }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use loopscope_core::config::check_config;
 use loopscope_core::doctor::{Counts, Diagnosis, DoctorOptions, Finding, FindingKind, Fix, FixReport, Severity};
 use loopscope_core::engine::Outcome;
-use loopscope_core::experiment::{ExperimentId, OsEntropy, SystemClock};
+use loopscope_core::experiment::{ExperimentId, Origin, OsEntropy, SystemClock};
 use loopscope_core::store::{ExperimentLock, Store};
 use loopscope_models::BuiltinRegistry;
 
@@ -219,7 +219,10 @@ impl Mender<'_> {
     fn compute(&self, id: ExperimentId) -> anyhow::Result<Option<Outcome>> {
         let mut store = Store::open_existing(&self.global.db, &self.global.open_options())?;
         let experiment = store.experiment(id)?;
-        if let Err(error) = check_config(&experiment.config, &BuiltinRegistry) {
+        // Of an imported experiment the engine computes what the models that are here can give, and names the others.
+        if experiment.origin == Origin::Native
+            && let Err(error) = check_config(&experiment.config, &BuiltinRegistry)
+        {
             let name = &experiment.name;
             self.talk.say_anyway(&format!("\"{name}\" ({}) cannot be completed here: {error}", id.short()));
             if self.global.json {
