@@ -10,8 +10,10 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// The most pixels of a picture that comes from elsewhere: 8192 × 4096. A model's picture has a thirtieth of that.
-pub const FOREIGN_PIXELS_MAX: u64 = 1 << 25;
+/// The most pixels of a picture that is stored, whoever made it: 8192 × 4096. A model's picture has a thirtieth of that.
+///
+/// One bound for what is written, imported and read: to decode that much takes less than 400 MiB.
+pub const PIXELS_MAX: u64 = 1 << 25;
 
 /// Why a picture could not be encoded, or bytes are no picture.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +59,10 @@ pub enum ImageCodecError {
 ///
 /// # Errors
 ///
+/// [`ImageCodecError::TooLarge`] for more than [`PIXELS_MAX`] pixels, which nobody would read back;
 /// [`ImageCodecError::Encode`].
 pub fn encode_image(picture: &Picture) -> Result<ImageRecord, ImageCodecError> {
+    check_size(picture.width(), picture.height())?;
     let mut bytes = Vec::new();
     image_webp::WebPEncoder::new(&mut bytes)
         .encode(picture.rgb(), picture.width(), picture.height(), image_webp::ColorType::Rgb8)
@@ -88,20 +92,26 @@ pub fn image_format(bytes: &[u8]) -> Option<&'static str> {
 ///
 /// # Errors
 ///
-/// [`ImageCodecError`] when the format is unknown or the bytes do not decode in full.
+/// [`ImageCodecError`] when the format is unknown, there are more than [`PIXELS_MAX`] pixels, or the bytes do not decode
+/// in full.
 pub fn decode_image(format: &str, bytes: &[u8]) -> Result<Picture, ImageCodecError> {
-    decode_within(format, bytes, u64::from(Picture::SIDE_MAX).pow(2))
+    match format {
+        "webp" => decode_webp(bytes),
+        "png" => decode_png(bytes),
+        "jpeg" => decode_jpeg(bytes),
+        _ => Err(ImageCodecError::Format { format: format.to_owned() }),
+    }
 }
 
 /// Decodes a picture that comes from elsewhere, and returns it as the store has it: with its bytes as they are.
 ///
 /// # Errors
 ///
-/// [`ImageCodecError`] when the bytes are of no format that is read, have more than [`FOREIGN_PIXELS_MAX`] pixels, or do
+/// [`ImageCodecError`] when the bytes are of no format that is read, have more than [`PIXELS_MAX`] pixels, or do
 /// not decode in full.
 pub fn record_of_foreign_image(bytes: Vec<u8>) -> Result<ImageRecord, ImageCodecError> {
     let format = image_format(&bytes).ok_or(ImageCodecError::UnknownFormat)?;
-    let picture = decode_within(format, &bytes, FOREIGN_PIXELS_MAX)?;
+    let picture = decode_image(format, &bytes)?;
     Ok(ImageRecord {
         hash: Hash::of(&bytes),
         pixel_hash: picture.pixel_hash(),
@@ -112,45 +122,36 @@ pub fn record_of_foreign_image(bytes: Vec<u8>) -> Result<ImageRecord, ImageCodec
     })
 }
 
-fn decode_within(format: &str, bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
-    match format {
-        "webp" => decode_webp(bytes, pixels_max),
-        "png" => decode_png(bytes, pixels_max),
-        "jpeg" => decode_jpeg(bytes, pixels_max),
-        _ => Err(ImageCodecError::Format { format: format.to_owned() }),
-    }
-}
-
 /// Refuses a picture for its size before anything of it is decoded.
-fn check_size(width: u32, height: u32, pixels_max: u64) -> Result<(), ImageCodecError> {
+fn check_size(width: u32, height: u32) -> Result<(), ImageCodecError> {
     let sides = 1..=Picture::SIDE_MAX;
     if !sides.contains(&width) || !sides.contains(&height) {
         return Err(PictureError::Size { width, height }.into());
     }
-    if u64::from(width) * u64::from(height) > pixels_max {
-        return Err(ImageCodecError::TooLarge { width, height, max: pixels_max });
+    if u64::from(width) * u64::from(height) > PIXELS_MAX {
+        return Err(ImageCodecError::TooLarge { width, height, max: PIXELS_MAX });
     }
     Ok(())
 }
 
-fn decode_webp(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
+fn decode_webp(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).map_err(ImageCodecError::Decode)?;
     let (width, height) = decoder.dimensions();
-    check_size(width, height, pixels_max)?;
+    check_size(width, height)?;
     let channels: usize = if decoder.has_alpha() { 4 } else { 3 };
     let mut pixels = vec![0; width as usize * height as usize * channels];
     decoder.read_image(&mut pixels).map_err(ImageCodecError::Decode)?;
     Ok(Picture::new(width, height, as_rgb(pixels, channels))?)
 }
 
-fn decode_png(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
+fn decode_png(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     // Palettes become colours, 16 bits the upper 8; grey and transparency are seen to below.
     decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
     decoder.set_ignore_text_chunk(true);
     let mut reader = decoder.read_info().map_err(ImageCodecError::Png)?;
     let (width, height) = reader.info().size();
-    check_size(width, height, pixels_max)?;
+    check_size(width, height)?;
     let (color, _) = reader.output_color_type();
     let length = width as usize * height as usize * color.samples();
     let mut pixels = vec![0; length];
@@ -160,7 +161,7 @@ fn decode_png(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError>
     Ok(Picture::new(width, height, as_rgb(pixels, color.samples()))?)
 }
 
-fn decode_jpeg(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
     let side = Picture::SIDE_MAX as usize;
     let options = DecoderOptions::new_safe()
         .set_strict_mode(true)
@@ -170,7 +171,7 @@ fn decode_jpeg(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(ImageCodecError::Jpeg)?;
     let (width, height) = decoder.info().map_or((0, 0), |info| (u32::from(info.width), u32::from(info.height)));
-    check_size(width, height, pixels_max)?;
+    check_size(width, height)?;
     let pixels = decoder.decode().map_err(ImageCodecError::Jpeg)?;
     Ok(Picture::new(width, height, pixels)?)
 }
@@ -196,6 +197,18 @@ mod tests {
         let record = encode_image(&picture).unwrap();
         assert_eq!(record.hash, Hash::of(&record.bytes));
         assert_eq!(decode_image("webp", &record.bytes).unwrap(), picture);
+    }
+
+    #[test]
+    fn what_cannot_be_read_back_is_not_written() {
+        let side = 8192;
+        let picture = Picture::new(side, side, vec![7; 3 * side as usize * side as usize]).unwrap();
+        assert!(matches!(encode_image(&picture), Err(ImageCodecError::TooLarge { width: 8192, height: 8192, .. })));
+        let mut bytes = Vec::new();
+        let encoder = image_webp::WebPEncoder::new(&mut bytes);
+        encoder.encode(picture.rgb(), side, side, image_webp::ColorType::Rgb8).unwrap();
+        let refused = decode_image("webp", &bytes).unwrap_err().to_string();
+        assert_eq!(refused, "the picture has 8192 × 8192 pixels, expected at most 33554432 in all");
     }
 
     #[test]

@@ -56,6 +56,13 @@ pub enum Event {
         /// Why not.
         reason: String,
     },
+    /// A diagram that says less than its run is about to have was taken out; it is computed anew when all is there.
+    DiagramOutgrown {
+        /// Which run.
+        run: RunId,
+        /// The embedding model.
+        model: ModelName,
+    },
     /// A group of objects was committed.
     Progress {
         /// What is there now.

@@ -108,6 +108,8 @@ pub(super) enum Ticket {
 /// What reaches the scheduler.
 pub(super) enum Message {
     Finished(Vec<Finished>),
+    /// A call broke for all these jobs alike; each of them is called again alone, and finished then.
+    BatchBroken(Vec<Job>, Fault),
     Committed(Vec<Ticket>),
     WriteFailed(StoreError),
     /// The writer waits for another process.

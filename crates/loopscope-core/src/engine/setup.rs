@@ -1,10 +1,10 @@
 //! What stands before the work: the experiment's row and runs, the table of models, the lanes.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::job::ModelEntry;
 use super::queue::CPU_LANE;
+use super::scope::Scope;
 use super::{Engine, EngineError};
 use crate::backend::{Lane, ModelInfo};
 use crate::codec::canonical_json;
@@ -63,23 +63,11 @@ impl ModelTable {
     pub(super) fn index(&self, name: &ModelName) -> Option<usize> {
         self.models.iter().position(|entry| entry.info.name == *name)
     }
-
-    /// Returns whether a model is in the table and can be called.
-    pub(super) fn is_here(&self, name: &ModelName) -> bool {
-        self.models.iter().any(|entry| entry.info.name == *name && entry.is_here)
-    }
 }
 
 /// Makes the table of the models that an experiment uses, with a version in the store for each.
-///
-/// `stored_only` are those that are not here, with a version that is there.
-pub(super) fn model_table(
-    engine: &Engine<'_>,
-    store: &mut Store,
-    experiment: &Experiment,
-    infos: &BTreeMap<ModelName, ModelInfo>,
-    stored_only: &BTreeMap<ModelName, ModelVersionId>,
-) -> Result<ModelTable, EngineError> {
+pub(super) fn model_table(engine: &Engine<'_>, store: &mut Store, scope: &Scope) -> Result<ModelTable, EngineError> {
+    let Scope { experiment, infos, stored_only, .. } = scope;
     let here: Vec<&ModelInfo> = infos.values().filter(|info| !stored_only.contains_key(&info.name)).collect();
     let versions = here.iter().map(|info| version_of(engine, info)).collect::<Result<Vec<_>, EngineError>>()?;
     let mut version_ids = stored_only.clone();

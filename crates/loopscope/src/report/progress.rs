@@ -81,10 +81,18 @@ fn failure_line(event: &Event) -> Option<String> {
     ))
 }
 
-/// One line for a model that is not here, or nothing for other events.
-fn unavailable_line(event: &Event) -> Option<String> {
-    let Event::ModelUnavailable { model, reason } = event else { return None };
-    Some(format!("model \"{model}\" is not here: {reason}; what only it could give stays missing"))
+/// One line for what is particular to an imported experiment, or nothing for other events.
+fn import_line(event: &Event) -> Option<String> {
+    match event {
+        Event::ModelUnavailable { model, reason } => {
+            Some(format!("model \"{model}\" is not here: {reason}; what only it could give stays missing"))
+        }
+        Event::DiagramOutgrown { run, model } => Some(format!(
+            "run {} goes on: its {model} diagram, of the vectors so far, is taken out and computed anew at the end",
+            run.short()
+        )),
+        _ => None,
+    }
 }
 
 fn troubles(progress: &Progress) -> String {
@@ -143,8 +151,8 @@ impl Bars {
                     self.all.println(line).ok();
                 }
             }
-            Event::ModelUnavailable { .. } => {
-                if let Some(line) = unavailable_line(event) {
+            Event::ModelUnavailable { .. } | Event::DiagramOutgrown { .. } => {
+                if let Some(line) = import_line(event) {
                     self.all.println(line).ok();
                 }
             }
@@ -202,8 +210,8 @@ impl Plain {
                     self.talk.say(&line);
                 }
             }
-            Event::ModelUnavailable { .. } => {
-                if let Some(line) = unavailable_line(event) {
+            Event::ModelUnavailable { .. } | Event::DiagramOutgrown { .. } => {
+                if let Some(line) = import_line(event) {
                     self.talk.say(&line);
                 }
             }

@@ -13,6 +13,7 @@ mod doctor;
 mod doctor_kill;
 mod help;
 mod import;
+mod import_resume;
 mod kill;
 mod losses;
 mod many;
