@@ -21,7 +21,7 @@ pub(crate) enum Exit {
     Failed,
     /// The command line or a config is wrong.
     Usage,
-    /// Finished, but some runs failed; a resume tries again.
+    /// Finished, but some runs failed or wait for models that are not here; a resume tries again.
     SomeFailed,
     /// Interrupted; everything computed is saved.
     Interrupted,

@@ -72,3 +72,39 @@ pub(super) fn progress_of(scope: &Scope, done: &[RunProgress]) -> Progress {
     }
     progress
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_gives_what_is_in_reach_and_a_diagram_when_that_is_all() {
+        let of = |outputs, out_of_reach, has_diagram, is_whole| {
+            let mut expected = Expected::default();
+            expected.add_model(outputs, out_of_reach, has_diagram, is_whole);
+            (expected.embeddings, expected.diagrams)
+        };
+        assert_eq!(of(9, 0, false, true), (9, 1));
+        assert_eq!(of(9, 0, false, false), (9, 0), "the run stops before its end");
+        assert_eq!(of(9, 4, false, true), (5, 0), "vectors are missing that nobody here can make");
+        assert_eq!(of(9, 4, true, true), (5, 1), "a diagram that is there stays");
+        assert_eq!(of(1, 0, false, true), (1, 0), "a point has no shape");
+    }
+
+    #[test]
+    fn expecting_something_else_changes_no_other_run() {
+        let mut progress = Progress::default();
+        let (first, second) = (
+            Expected { invocations: 10, embeddings: 8, diagrams: 2 },
+            Expected { invocations: 10, embeddings: 10, diagrams: 1 },
+        );
+        progress.expect_instead(Expected::default(), first);
+        progress.expect_instead(Expected::default(), second);
+        progress.expect_instead(first, Expected { invocations: 3, embeddings: 3, diagrams: 0 });
+        let expected = [progress.invocations, progress.embeddings, progress.diagrams].map(|stage| stage.expected);
+        assert_eq!(expected, [13, 13, 1]);
+        // More than was expected before, as when an output of another type came than its model is listed with.
+        progress.expect_instead(Expected::default(), Expected { embeddings: 1, ..Expected::default() });
+        assert_eq!(progress.embeddings.expected, 14);
+    }
+}
