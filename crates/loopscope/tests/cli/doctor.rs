@@ -251,7 +251,7 @@ fn an_imported_experiment_is_completed_as_far_as_the_models_that_are_here_go() {
     let fixed = place.run(&["doctor", "--fix", "--yes"]);
     assert_eq!(fixed.code, 0, "no violation is left: {}\n{}", fixed.stdout, fixed.stderr);
     assert!(fixed.stderr.contains("model \"SDXL\" is not here"), "{}", fixed.stderr);
-    assert!(fixed.stdout.contains("what only these could give stays missing: SDXL"), "{}", fixed.stdout);
+    assert!(fixed.stdout.contains("what is missing waits for models that are not here: SDXL"), "{}", fixed.stdout);
     assert_eq!(place.run(&["doctor", "--fix", "--yes", "--strict"]).code, 1, "strict minds what is missing");
     Connection::open(&path).unwrap().execute("UPDATE experiment SET origin = 'native'", []).unwrap();
     let fixed = place.run(&["doctor", "--fix", "--yes"]);

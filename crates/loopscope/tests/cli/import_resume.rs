@@ -183,6 +183,11 @@ fn what_the_dummies_left_unfinished_is_completed_as_if_nothing_had_been_missing(
     assert_eq!(content(&place.path("loopscope.sqlite")), whole);
     place.ok(&["doctor", "--strict", "--decode-images"]);
     is_settled(&place, "latest", 0);
+    // The source has diagrams that the runs have outgrown.
+    let again = place.run(&["import", "legacy", &place.path("old.sqlite").display().to_string()]);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(again.stderr.contains("everything was imported before; nothing was added"), "{}", again.stderr);
+    assert_eq!(content(&place.path("loopscope.sqlite")), whole);
 }
 
 #[test]

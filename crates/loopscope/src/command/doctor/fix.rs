@@ -273,7 +273,7 @@ impl Mender<'_> {
         if self.global.json {
             print_json_line(&serde_json::json!({ "event": "check", "round": "last" }))?;
         }
-        super::look(self.options, self.global, self.talk)
+        super::look(self.options, true, self.global, self.talk)
     }
 
     /// Shows a check that found nothing to mend and nothing that could be computed.
@@ -285,7 +285,7 @@ impl Mender<'_> {
     ) -> anyhow::Result<Diagnosis> {
         add_unknown_models(self.options.experiment, self.global, &mut diagnosis, &mut |finding| shown.take(finding));
         shown.finish()?;
-        show::summary(&diagnosis, &Beyond::of(unfinished, self.global), self.global)?;
+        show::summary(&diagnosis, &Beyond::of(unfinished, true, self.global), self.global)?;
         Ok(diagnosis)
     }
 }

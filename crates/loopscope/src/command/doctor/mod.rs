@@ -29,13 +29,13 @@ pub(super) fn doctor(arguments: &DoctorArgs, global: &Global, talk: &Talk) -> an
     if arguments.fix {
         return fix::fix(arguments, &options, global, talk);
     }
-    let diagnosis = look(&options, global, talk)?;
+    let diagnosis = look(&options, false, global, talk)?;
     let counts = Counted::of(&diagnosis);
     Ok(if counts.violations > 0 || (arguments.strict && counts.incomplete > 0) { Exit::Failed } else { Exit::Ok })
 }
 
 /// Checks, and shows every finding and the sums.
-fn look(options: &DoctorOptions, global: &Global, talk: &Talk) -> anyhow::Result<Diagnosis> {
+fn look(options: &DoctorOptions, is_after_repair: bool, global: &Global, talk: &Talk) -> anyhow::Result<Diagnosis> {
     let mut shown = Shown::new(global.json);
     talk.detail(&format!("checking {}", global.db.display()));
     let mut unfinished = BTreeSet::new();
@@ -50,7 +50,7 @@ fn look(options: &DoctorOptions, global: &Global, talk: &Talk) -> anyhow::Result
     let mut diagnosis = watch::watched(talk, global.json, check)?;
     add_unknown_models(options.experiment, global, &mut diagnosis, &mut |finding| shown.take(finding));
     shown.finish()?;
-    show::summary(&diagnosis, &Beyond::of(&unfinished, global), global)?;
+    show::summary(&diagnosis, &Beyond::of(&unfinished, is_after_repair, global), global)?;
     Ok(diagnosis)
 }
 
@@ -61,11 +61,13 @@ struct Beyond {
     models: BTreeMap<ModelName, String>,
     /// Experiments of this program's own that cannot be gone on with, as people know them.
     experiments: Vec<String>,
+    /// Whether everything else was computed just now.
+    is_after_repair: bool,
 }
 
 impl Beyond {
-    fn of(unfinished: &BTreeSet<ExperimentId>, global: &Global) -> Self {
-        let mut beyond = Self::default();
+    fn of(unfinished: &BTreeSet<ExperimentId>, is_after_repair: bool, global: &Global) -> Self {
+        let mut beyond = Self { is_after_repair, ..Self::default() };
         // What does not read is a finding already, and then there is nothing to say of its models.
         let Ok(store) = Store::open_read(&global.db, &global.open_options()) else { return beyond };
         for &id in unfinished {

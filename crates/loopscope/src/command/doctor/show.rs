@@ -130,11 +130,20 @@ fn what_can_be_computed(beyond: &Beyond, fix: &str) -> String {
     if beyond.models.is_empty() {
         return format!("`{fix}` computes what is missing");
     }
-    let names: Vec<String> = beyond.models.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
-    let mut text = format!(
-        "`{fix}` computes what the models that are here can give; what only these could give stays missing: {}",
-        names.join(", ")
-    );
+    let mut of_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, reason) in &beyond.models {
+        of_reason.entry(reason).or_default().push(name.as_str());
+    }
+    let models: Vec<String> =
+        of_reason.iter().map(|(reason, names)| format!("{} ({reason})", names.join(", "))).collect();
+    let models = models.join("; ");
+    let mut text = if beyond.is_after_repair {
+        format!("what is missing waits for models that are not here: {models}")
+    } else {
+        format!(
+            "`{fix}` computes what the models that are here can give; what only these could give stays missing: {models}"
+        )
+    };
     if !beyond.experiments.is_empty() {
         let experiments = beyond.experiments.join(", ");
         text += &format!("; of {experiments} nothing is computed without them");
