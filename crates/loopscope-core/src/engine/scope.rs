@@ -202,7 +202,7 @@ pub fn models_not_here(
 
 /// Sorts the models of an experiment into those that can do here what they are asked, and those that cannot.
 ///
-/// An embedding model whose vectors there have another dimension is another model, whatever its name: vectors of both
+/// An embedding model whose imported vectors have another dimension is another model, whatever its name: vectors of both
 /// would make no trajectory. A name that is asked for as both a step and an embedding model can be one of them.
 fn models_of(registry: &dyn Registry, store: &Store, experiment: &Experiment) -> Result<Models, StoreError> {
     let config = &experiment.config;
@@ -222,7 +222,9 @@ fn models_of(registry: &dyn Registry, store: &Store, experiment: &Experiment) ->
             unavailable.insert(model, format!("it is asked for as {expected}, and is of kind {}", info.kind));
             continue;
         }
-        let stored = if is_step { None } else { store.dimension(experiment.id, &model)? };
+        // A native experiment's vectors are this program's own; a call that gives others is a failure on record.
+        let is_foreign = !is_step && experiment.origin == Origin::Legacy;
+        let stored = if is_foreign { store.dimension(experiment.id, &model)? } else { None };
         match (stored, info.dimension) {
             (Some(stored), Some(own)) if stored != own => {
                 let reason = format!("its vectors in the store have {stored} numbers, this program's have {own}");
