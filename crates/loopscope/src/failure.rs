@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use loopscope_core::cluster::ClusterError;
 use loopscope_core::clustering::ClusteringError;
 use loopscope_core::config::ConfigError;
 use loopscope_core::engine::EngineError;
@@ -129,6 +130,11 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
     })
 }
 
+fn is_too_much_to_cluster(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let Some(ClusteringError::Cluster { source, .. }) = cause.downcast_ref() else { return false };
+    matches!(source, ClusterError::TooManyPoints { .. } | ClusterError::TooMuchMemory { .. })
+}
+
 /// Returns the next move for the errors that people meet.
 fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(usage) = error.chain().find_map(|cause| cause.downcast_ref::<UsageError>()) {
@@ -141,6 +147,11 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     let import = error.chain().find_map(|cause| cause.downcast_ref::<ImportError>());
     if let Some(hint) = import.and_then(|error| hint_of_import(error, global)) {
         return Some(hint);
+    }
+    if error.chain().any(is_too_much_to_cluster) {
+        return Some(
+            "take fewer with --downsample N, or raise --memory-limit where that is what stopped it".to_owned(),
+        );
     }
     let resume = global.command("experiment resume latest");
     let runs = global.command("run list");
@@ -161,6 +172,10 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
         StoreError::Busy { .. } => "wait for the other process, or stop it; nothing was half written".to_owned(),
         StoreError::Locked { .. } => "wait for it, or stop it: an engine saves its work on Ctrl-C".to_owned(),
         StoreError::NotFound { noun: "run", .. } => format!("`{runs}` shows the runs of an experiment"),
+        StoreError::NotFound { noun: "clustering", .. } => {
+            let [list, run] = ["cluster list", "cluster run"].map(|command| global.command(command));
+            format!("`{list}` shows what there is, `{run}` makes one")
+        }
         StoreError::NotFound { .. } => format!("`{experiments}` shows what there is"),
         StoreError::Ambiguous { .. } => "type more of the id".to_owned(),
         StoreError::Invalid { .. }

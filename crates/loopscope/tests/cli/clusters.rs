@@ -26,9 +26,14 @@ fn without_news(text: &str) -> String {
     let is_hex = |word: &str| word.len() >= 4 && word.chars().all(|letter| letter.is_ascii_hexdigit());
     let is_id = |word: &str| word.contains('-') && word.split('-').all(is_hex) || word.len() == 8 && is_hex(word);
     let is_time = |word: &str| word.len() == 5 && word.as_bytes()[2] == b':';
+    let is_date = |word: &str| word.len() == 10 && word.as_bytes()[4] == b'-' && word.as_bytes()[7] == b'-';
     let word = |word: &str| {
         let bare = word.trim_matches(['(', ')']);
-        if is_id(bare) || is_time(bare) { word.replace(bare, &"_".repeat(bare.len())) } else { word.to_owned() }
+        if is_id(bare) || is_time(bare) || is_date(bare) {
+            word.replace(bare, &"_".repeat(bare.len()))
+        } else {
+            word.to_owned()
+        }
     };
     text.split(' ')
         .map(|piece| piece.split('\n').map(word).collect::<Vec<_>>().join("\n"))
@@ -175,4 +180,109 @@ fn files_are_clustered_as_asked() {
     assert_eq!(optics["ordering"].as_array().unwrap().len(), 1500);
     let assigned = run(&["--min-cluster-size", "5", "--assign", &cloud]);
     assert_eq!(assigned["assigned"]["labels"].as_array().unwrap().len(), 1500);
+}
+
+/// Runs SQL on the database, as a faulty program would.
+fn meddle(place: &Place, sql: &str) {
+    rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap().execute_batch(sql).unwrap();
+}
+
+#[test]
+fn a_model_that_does_not_cluster_is_recorded_and_stops_no_other() {
+    let place = place();
+    // One vector of another length than the rest.
+    meddle(
+        &place,
+        "CREATE TABLE kept AS SELECT e.id, e.vector FROM embedding e JOIN invocation i ON i.id = e.invocation_id
+           WHERE e.embedding_model = 'DummyText' ORDER BY e.rowid DESC LIMIT 1;
+         UPDATE embedding SET vector = substr(vector, 1, 8) WHERE id = (SELECT id FROM kept);",
+    );
+    let ended = place.run(&["cluster", "run", "--threads", "1", "--quiet"]);
+    assert_eq!(ended.code, 3, "{}", ended.stderr);
+    assert!(ended.stdout.contains("DummyVision") && !ended.stdout.contains("DummyText"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("has 2 numbers, those before it"), "{}", ended.stderr);
+    assert_eq!(listed(&place).len(), 1);
+    let failed = || place.json(&["experiment", "show", "small", "--json"])["unresolved"].clone();
+    let shown = failed();
+    assert_eq!(shown["count"], 1, "{shown}");
+    let failure = &shown["failures"][0];
+    assert_eq!((&failure["stage"], &failure["subject"]), (&"clustering".into(), &"DummyText".into()));
+    assert!(failure["error"].as_str().unwrap().contains("has 2 numbers"), "{failure}");
+    // Alone it is the answer; and each attempt is a row.
+    assert_eq!(place.run(&["cluster", "run", "DummyText", "--quiet"]).code, 1);
+    // A number that means nothing is a slip, and no failure of the work.
+    assert_eq!(place.run(&["cluster", "run", "--min-cluster-size", "1"]).code, 2);
+    let count = "SELECT count(*) FROM failure WHERE stage = 'clustering' AND run_id IS NULL";
+    let sql = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
+    assert_eq!(sql.query_row(count, [], |row| row.get::<_, u64>(0)).unwrap(), 2);
+    // What is there by now has not failed any more.
+    meddle(
+        &place,
+        "UPDATE embedding SET vector = (SELECT vector FROM kept) WHERE id = (SELECT id FROM kept); DROP TABLE kept;",
+    );
+    place.ok(&["cluster", "run", "DummyText", "--quiet"]);
+    assert_eq!(failed()["count"], 0);
+}
+
+#[test]
+fn too_little_memory_is_recorded_with_the_next_move() {
+    let place = place();
+    insta::assert_snapshot!(place.complaint(&["cluster", "run", "DummyText", "--memory-limit", "64KiB"]));
+    let shown = place.json(&["experiment", "show", "small", "--json"]);
+    assert_eq!(shown["unresolved"]["count"], 1, "{shown}");
+}
+
+#[test]
+fn embeddings_of_several_versions_are_told() {
+    let place = place();
+    meddle(
+        &place,
+        "INSERT INTO model_version SELECT randomblob(16), name, kind, backend, 'earlier', weights_hash, parameters,
+           determinism, program_version FROM model_version WHERE name = 'DummyText';
+         UPDATE embedding SET model_version_id = (SELECT id FROM model_version WHERE revision = 'earlier')
+           WHERE embedding_model = 'DummyText' AND rowid % 4 = 0;",
+    );
+    let ended = place.run(&["cluster", "run", "DummyText", "--quiet"]);
+    assert_eq!(ended.code, 0);
+    assert!(
+        ended.stderr.contains("are of several versions (") && ended.stderr.contains("revision earlier"),
+        "{}",
+        ended.stderr
+    );
+    assert!(!place.run(&["cluster", "run", "DummyVision", "--quiet"]).stderr.contains("versions"));
+}
+
+#[test]
+fn degenerate_points_are_clustered_or_refused_by_name() {
+    let place = Place::new();
+    let npy = |name: &str, shape: &str, values: &[f32]| {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        crate::support::npy(&place, name, "<f4", shape, &bytes)
+    };
+    let copies = npy("copies.npy", "(8, 2)", &[0.6, 0.8].repeat(8));
+    let labels =
+        |arguments: &[&str]| place.json(&[&["array", "cluster"], arguments, &["--json"]].concat())["labels"].clone();
+    assert_eq!(labels(&[&copies]), serde_json::json!([0, 0, 0, 0, 0, 0, 0, 0]), "one cluster is allowed");
+    let none = serde_json::json!([-1, -1, -1, -1, -1, -1, -1, -1]);
+    for duplicates in ["merge", "keep"] {
+        let more = ["--min-cluster-size", "3", "--allow-single-cluster=false", "--duplicates", duplicates];
+        assert_eq!(labels(&[&[copies.as_str()], &more[..]].concat()), none, "{duplicates}");
+    }
+    for algorithm in ["hdbscan", "layers", "optics"] {
+        for (name, shape, values) in [
+            ("none.npy", "(0, 2)", &[][..]),
+            ("one.npy", "(1, 2)", &[1.0, 0.0]),
+            ("two.npy", "(2, 2)", &[1.0, 0.0, 0.0, 1.0]),
+        ] {
+            let file = npy(name, shape, values);
+            place.ok(&["array", "cluster", &file, "--algorithm", algorithm]);
+            place.json(&["array", "cluster", &file, "--algorithm", algorithm, "--json"]);
+        }
+        place.ok(&["array", "cluster", &copies, "--algorithm", algorithm]);
+    }
+    let nan = npy("nan.npy", "(2, 2)", &[1.0, 0.0, f32::NAN, 1.0]);
+    let zero = npy("zero.npy", "(2, 2)", &[1.0, 0.0, 0.0, 0.0]);
+    let flat = npy("flat.npy", "(4,)", &[1.0, 0.0, 0.0, 0.0]);
+    let said: String = [nan, zero, flat].map(|file| place.complaint(&["array", "cluster", &file])).join("\n");
+    insta::assert_snapshot!(said);
 }

@@ -11,9 +11,10 @@ use loopscope_core::cluster::{
 use loopscope_core::codec::{NpyArray, NpyValues};
 use serde_json::{Value, json};
 
-use super::array::{peak_bytes, read_array};
-use super::clustering::{AlgorithmName, ClusterParameters, Watch, XI, usage, warn_of_copies};
+use super::input::{floats, read_array};
+use super::peak_bytes;
 use crate::args::Global;
+use crate::command::clustering::{AlgorithmName, ClusterParameters, Watch, XI, usage, warn_of_copies};
 use crate::failure::{Exit, UsageError};
 use crate::report::{Table, Talk, bytes, count, print, print_json_line};
 
@@ -54,7 +55,7 @@ impl Matrix {
 fn into_floats(array: NpyArray) -> anyhow::Result<Vec<f32>> {
     match array.values {
         NpyValues::F32(numbers) => Ok(numbers),
-        _ => super::array::floats(&array),
+        _ => floats(&array),
     }
 }
 
