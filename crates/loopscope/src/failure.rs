@@ -22,7 +22,7 @@ pub(crate) enum Exit {
     Failed,
     /// The command line or a config is wrong.
     Usage,
-    /// Finished, but some runs failed; a resume tries again.
+    /// Finished, but some runs or clusterings failed; asking again tries again.
     SomeFailed,
     /// Interrupted; everything computed is saved.
     Interrupted,
@@ -130,9 +130,19 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
     })
 }
 
-fn is_too_much_to_cluster(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let Some(ClusteringError::Cluster { source, .. }) = cause.downcast_ref() else { return false };
-    matches!(source, ClusterError::TooManyPoints { .. } | ClusterError::TooMuchMemory { .. })
+/// Returns the next move where there is too much to cluster: embeddings can be drawn from, the rows of a file cannot.
+fn hint_of_clustering(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let (error, is_stored) = match cause.downcast_ref() {
+        Some(ClusteringError::Cluster { source, .. }) => (source, true),
+        _ => (cause.downcast_ref::<ClusterError>()?, false),
+    };
+    match (error, is_stored) {
+        (ClusterError::TooManyPoints { .. }, true) => Some("take fewer with --downsample N"),
+        (ClusterError::TooMuchMemory { .. }, true) => Some("raise --memory-limit, or take fewer with --downsample N"),
+        (ClusterError::TooManyPoints { .. }, false) => Some("give it a part of the rows; --assign places the others"),
+        (ClusterError::TooMuchMemory { .. }, false) => Some("raise --memory-limit, or give it fewer rows"),
+        _ => None,
+    }
 }
 
 /// Returns the next move for the errors that people meet.
@@ -148,10 +158,8 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(hint) = import.and_then(|error| hint_of_import(error, global)) {
         return Some(hint);
     }
-    if error.chain().any(is_too_much_to_cluster) {
-        return Some(
-            "take fewer with --downsample N, or raise --memory-limit where that is what stopped it".to_owned(),
-        );
+    if let Some(hint) = error.chain().find_map(hint_of_clustering) {
+        return Some(hint.to_owned());
     }
     let resume = global.command("experiment resume latest");
     let runs = global.command("run list");

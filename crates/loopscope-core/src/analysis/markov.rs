@@ -214,17 +214,25 @@ fn add_chain(
 
 /// Returns the first two timescales and the stationary law of resampled runs, on the active set of all of them.
 ///
-/// A resample may not connect the set. Its slowest process is then infinite, and it has no stationary law.
+/// What a resample never visits is no state of its chain. What it visits it may not connect: its slowest process is then
+/// infinite, and it has no stationary law.
 fn resampled(by_run: &[TransitionCounts], runs: &[usize], active: &[usize], lag: usize) -> Vec<Option<f64>> {
     let missing = || vec![None; 2 + active.len()];
     let mut sum = loopscope_analysis::linear::SquareMatrix::zeros(active.len());
     runs.iter().for_each(|&run| sum.add(&by_run[run].matrix().restricted(active)));
-    let Ok((matrix, _)) = maximum_likelihood(&sum) else { return missing() };
+    let is_visited =
+        |state: &usize| (0..active.len()).any(|other| sum.get(*state, other) + sum.get(other, *state) > 0.0);
+    let visited: Vec<usize> = (0..active.len()).filter(is_visited).collect();
+    let Ok((matrix, _)) = maximum_likelihood(&sum.restricted(&visited)) else { return missing() };
     let Ok(values) = eigenvalues(&matrix) else { return missing() };
     let times = implied_timescales(&values, lag);
     let mut answers: Vec<Option<f64>> = (0..2).map(|index| times.get(index).copied()).collect();
     match stationary_distribution(&matrix) {
-        Ok(law) => answers.extend(law.into_iter().map(Some)),
+        Ok(law) => {
+            let mut all = vec![Some(0.0); active.len()];
+            visited.iter().zip(law).for_each(|(&state, weight)| all[state] = Some(weight));
+            answers.extend(all);
+        }
         Err(_) => answers.extend(vec![None; active.len()]),
     }
     answers

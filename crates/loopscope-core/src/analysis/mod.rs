@@ -177,8 +177,22 @@ pub fn analyse(
         Kind::Regimes => regimes::regimes(&material, options),
         Kind::Topology => topology::topology(&material, options),
     }?;
+    note_repeated_runs(&material, &mut analysis);
     note_intervals_of_one_point(&mut analysis);
     Ok(analysis)
+}
+
+/// Warns of runs that were asked for twice: as a rule they are copies of each other, and no second observation.
+fn note_repeated_runs(material: &Material<'_>, analysis: &mut Analysis) {
+    let is_repeat = |run: &&material::RunMaterial| run.run.key.run_number > 0 && !run.run.key.seed.is_fresh();
+    let count = material.runs.iter().filter(is_repeat).count();
+    if count > 0 {
+        analysis.notes.push(format!(
+            "{count} of {} runs have the network, the prompt and the seed of another: of models that repeat themselves they are copies, and intervals, which \
+             take runs for independent, are then too narrow",
+            material.runs.len()
+        ));
+    }
 }
 
 /// Says what an interval such as [0, 0] means, which looks surer than it is.

@@ -127,6 +127,8 @@ fn run(arguments: &RunArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit
     } else {
         arguments.experiments.iter().map(|typed| store.find_experiment(typed)).collect::<Result<_, _>>()?
     };
+    // A number that means nothing fails no embedder: it is refused before any work.
+    arguments.parameters.hdbscan(0)?;
     let models = models(&store, &arguments.model, &experiments)?;
     let (mut made, mut failed) = (Vec::new(), Vec::new());
     for model in &models {

@@ -167,7 +167,12 @@ impl ClusterParameters {
             let message = "--xi and --epsilon are two ways to cut clusters from an ordering; got both".to_owned();
             return Err(UsageError { message, hint: Some("leave out one of them".to_owned()) });
         }
-        Ok(())
+        // Before anything is computed.
+        match (self.xi, self.epsilon) {
+            (Some(got), _) if !(got > 0.0 && got < 1.0) => Err(usage(ClusterError::XiOutOfRange { got })),
+            (_, Some(got)) if !(got.is_finite() && got >= 0.0) => Err(usage(ClusterError::EpsilonOutOfRange { got })),
+            _ => Ok(()),
+        }
     }
 
     /// Returns threads and memory.

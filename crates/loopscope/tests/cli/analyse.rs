@@ -295,10 +295,18 @@ fn prompts_are_not_embedded_into_another_space_than_the_outputs() {
 }
 
 #[test]
+fn runs_asked_for_twice_are_no_second_observation() {
+    let place = Place::new();
+    place.write("twice.json", &config(r#"[["DummyT2I", "DummyI2T"]]"#, r#"["x"]"#, "[7, 7, 7, -1, -1]", 9));
+    place.ok(&["experiment", "run", "twice.json", "--quiet"]);
+    assert!(notes(&place, "drift").contains("2 of 5 runs have the network, the prompt and the seed of another"));
+}
+
+#[test]
 fn memberships_add_up_and_resamples_in_pieces_are_told() {
     let place = place();
     cluster(&place);
-    let json = place.json(&["analyse", "markov", "--resamples", "50", "--by", "none", "--top", "1000", "--json"]);
+    let json = place.json(&["analyse", "markov", "--resamples", "100", "--top", "1000", "--json"]);
     let table = |name: &str| {
         let found = json["tables"].as_array().unwrap().iter().find(|table| table["name"] == name).unwrap();
         found["rows"].as_array().unwrap().clone()

@@ -212,9 +212,15 @@ fn a_model_that_does_not_cluster_is_recorded_and_stops_no_other() {
     assert_eq!(place.run(&["cluster", "run", "DummyText", "--quiet"]).code, 1);
     // A number that means nothing is a slip, and no failure of the work.
     assert_eq!(place.run(&["cluster", "run", "--min-cluster-size", "1"]).code, 2);
+    assert_eq!(place.run(&["cluster", "run", "--algorithm", "optics", "--xi", "2"]).code, 2);
     let count = "SELECT count(*) FROM failure WHERE stage = 'clustering' AND run_id IS NULL";
     let sql = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
     assert_eq!(sql.query_row(count, [], |row| row.get::<_, u64>(0)).unwrap(), 2);
+    // NaN is refused with its address.
+    meddle(&place, "UPDATE embedding SET vector = unhex('0000c07f') WHERE id = (SELECT id FROM kept);");
+    let ended = place.run(&["cluster", "run", "DummyText", "--quiet"]);
+    assert!(ended.code == 1 && ended.stderr.contains("error: embedding "), "{}", ended.stderr);
+    assert!(failed()["failures"][0]["error"].as_str().unwrap().contains("NaN"), "{}", failed());
     // What is there by now has not failed any more.
     meddle(
         &place,
