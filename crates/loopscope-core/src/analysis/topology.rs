@@ -63,6 +63,12 @@ pub(super) fn topology(material: &Material<'_>, options: &Options) -> Result<Ana
             .to_owned(),
     );
     survey.note(&mut analysis);
+    for embedder in material.embedders() {
+        if material.spaces(&embedder)?.len() > 1 {
+            let note = "diagrams are as stored, over the vectors of all versions; read nothing into them";
+            analysis.notes.push(format!("{embedder}: {note}"));
+        }
+    }
     Ok(analysis)
 }
 

@@ -276,6 +276,7 @@ fn vectors_of_another_version_are_left_out_and_counted() {
             "{analysis}: {notes}"
         );
         assert!(!notes.contains("DummyVision: its"), "{analysis}: {notes}");
+        assert_eq!(notes.contains("DummyText: diagrams are as stored"), analysis == "topology", "{analysis}: {notes}");
     }
 }
 

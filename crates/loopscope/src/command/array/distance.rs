@@ -9,7 +9,7 @@ use ripsaw::{DistanceOptions, GroundNorm, InfiniteBars, WassersteinOrder};
 
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
-use crate::report::{Table, print, print_json};
+use crate::report::{Table, print_json};
 
 #[derive(Debug, Args)]
 pub(crate) struct DistanceArgs {

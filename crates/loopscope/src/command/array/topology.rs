@@ -19,7 +19,7 @@ use super::input::floats;
 use super::peak_bytes;
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
-use crate::report::{Table, Talk, bytes, count, print, print_json};
+use crate::report::{Table, bytes, count, print, print_json};
 
 #[derive(Debug, Args)]
 pub(crate) struct TopologyArgs {
