@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use loopscope_core::cluster::ClusterError;
 use loopscope_core::clustering::ClusteringError;
 use loopscope_core::config::ConfigError;
 use loopscope_core::engine::EngineError;
@@ -21,7 +22,7 @@ pub(crate) enum Exit {
     Failed,
     /// The command line or a config is wrong.
     Usage,
-    /// Finished, but some runs failed or wait for models that are not here; a resume tries again.
+    /// Finished, but some runs or clusterings failed, or wait for models that are not here; asking again tries again.
     SomeFailed,
     /// Interrupted; everything computed is saved.
     Interrupted,
@@ -129,6 +130,21 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
     })
 }
 
+/// Returns the next move where there is too much to cluster: embeddings can be drawn from, the rows of a file cannot.
+fn hint_of_clustering(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let (error, is_stored) = match cause.downcast_ref() {
+        Some(ClusteringError::Cluster { source, .. }) => (source, true),
+        _ => (cause.downcast_ref::<ClusterError>()?, false),
+    };
+    match (error, is_stored) {
+        (ClusterError::TooManyPoints { .. }, true) => Some("take fewer with --downsample N"),
+        (ClusterError::TooMuchMemory { .. }, true) => Some("raise --memory-limit, or take fewer with --downsample N"),
+        (ClusterError::TooManyPoints { .. }, false) => Some("give it a part of the rows; --assign places the others"),
+        (ClusterError::TooMuchMemory { .. }, false) => Some("raise --memory-limit, or give it fewer rows"),
+        _ => None,
+    }
+}
+
 /// Returns the next move for the errors that people meet.
 fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(usage) = error.chain().find_map(|cause| cause.downcast_ref::<UsageError>()) {
@@ -141,6 +157,9 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     let import = error.chain().find_map(|cause| cause.downcast_ref::<ImportError>());
     if let Some(hint) = import.and_then(|error| hint_of_import(error, global)) {
         return Some(hint);
+    }
+    if let Some(hint) = error.chain().find_map(hint_of_clustering) {
+        return Some(hint.to_owned());
     }
     let resume = global.command("experiment resume latest");
     let runs = global.command("run list");
@@ -161,6 +180,10 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
         StoreError::Busy { .. } => "wait for the other process, or stop it; nothing was half written".to_owned(),
         StoreError::Locked { .. } => "wait for it, or stop it: an engine saves its work on Ctrl-C".to_owned(),
         StoreError::NotFound { noun: "run", .. } => format!("`{runs}` shows the runs of an experiment"),
+        StoreError::NotFound { noun: "clustering", .. } => {
+            let [list, run] = ["cluster list", "cluster run"].map(|command| global.command(command));
+            format!("`{list}` shows what there is, `{run}` makes one")
+        }
         StoreError::NotFound { .. } => format!("`{experiments}` shows what there is"),
         StoreError::Ambiguous { .. } => "type more of the id".to_owned(),
         StoreError::Invalid { .. }

@@ -5,8 +5,9 @@ use loopscope_analysis::series::euclidean_distance;
 
 use super::estimate::{bootstrap_cell, counted, remark};
 use super::group::{columns, of_strands};
-use super::material::{Material, Strand, note_continuation, note_gaps};
+use super::material::{Material, Strand};
 use super::report::{Analysis, Cell, Estimate, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 
 /// Above this share of saturated points a rate says how large the space is.
@@ -36,11 +37,9 @@ pub(super) fn divergence(material: &Material<'_>, options: &Options) -> Result<A
             ],
         ),
     );
-    let (mut behind_gaps, mut continued) = (0, 0);
+    let mut survey = Survey::default();
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
-        continued += strands.iter().filter(|strand| strand.continued_len() > strand.len()).count();
+        let strands = survey.strands(material, &embedder)?;
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
             let pairs = pairs(material, &members)?;
             let mut row = group.cells();
@@ -58,8 +57,7 @@ pub(super) fn divergence(material: &Material<'_>, options: &Options) -> Result<A
          the pairs they are in. In a bounded space d stops growing: where most points are saturated λ is no exponent."
             .to_owned(),
     );
-    note_continuation(&mut analysis, continued);
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }
 

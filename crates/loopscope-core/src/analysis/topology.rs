@@ -12,8 +12,9 @@ use super::cycles::repeated_share;
 use super::divergence::mean_over_pairs;
 use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark};
 use super::group::{columns, group_of_run, of_strands};
-use super::material::{Material, Strand, note_gaps};
+use super::material::{Material, Strand};
 use super::report::{Analysis, Cell, Estimate, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 use crate::experiment::ModelName;
 
@@ -52,15 +53,22 @@ pub(super) fn topology(material: &Material<'_>, options: &Options) -> Result<Ana
     }
     analysis.tables.push(entropy_table(material, &held, options)?);
     analysis.tables.push(distance_table(material, &held, options)?);
-    let (periodicity, behind_gaps) = periodicity_table(material, options)?;
+    let mut survey = Survey::default();
+    let periodicity = periodicity_table(material, options, &mut survey)?;
     analysis.tables.push(periodicity);
     analysis.tables.push(verdict_table(material, &held, options)?);
     analysis.notes.push(
         "Does topology tell anything? Each number of a diagram is correlated (Spearman) with what a run does late, then again with the share of repeated outputs, the mean dwell and the \
-         number of points taken out of both. \"keep\" where the interval of the partial correlation leaves 0 out; many pairs are tried, so that one of twenty does by chance."
+         number of points taken out of both, over the runs of all networks and prompts. \"keep\" where the interval of the partial correlation leaves 0 out; many pairs are tried, so that one of twenty does by chance."
             .to_owned(),
     );
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
+    for embedder in material.embedders() {
+        if material.spaces(&embedder)?.len() > 1 {
+            let note = "diagrams are as stored, over the vectors of all versions; read nothing into them";
+            analysis.notes.push(format!("{embedder}: {note}"));
+        }
+    }
     Ok(analysis)
 }
 
@@ -258,16 +266,18 @@ fn embedder_rows(
     Ok(())
 }
 
-fn periodicity_table(material: &Material<'_>, options: &Options) -> Result<(ResultTable, usize), AnalysisError> {
+fn periodicity_table(
+    material: &Material<'_>,
+    options: &Options,
+    survey: &mut Survey,
+) -> Result<ResultTable, AnalysisError> {
     let mut table = ResultTable::new(
         "periodicity",
         "Sliding-window persistence: largest bar of H1 over √3, 1 for a pure turn",
         &columns(options.by, &[("runs", "runs"), ("periodicity", "periodicity"), ("remark", "remark")]),
     );
-    let mut behind_gaps = 0;
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
+        let strands = survey.stored_strands(material, &embedder)?;
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
             let scores = members
                 .iter()
@@ -286,7 +296,7 @@ fn periodicity_table(material: &Material<'_>, options: &Options) -> Result<(Resu
             table.row(row);
         }
     }
-    Ok((table, behind_gaps))
+    Ok(table)
 }
 
 fn periodicity(strand: &Strand, window: usize) -> Result<Option<f64>, AnalysisError> {
@@ -348,7 +358,7 @@ fn verdict_table(material: &Material<'_>, held: &[Held], options: &Options) -> R
         ],
     );
     for (embedder, name) in material.embedders().iter().enumerate() {
-        let (strands, _) = material.strands(name)?;
+        let strands = material.strands(name)?.strands;
         let mut rows: Vec<(&Held, Late)> = Vec::new();
         for one in held.iter().filter(|one| one.embedder == embedder) {
             if let Some(late) = late(material, &strands, one.run, options.epsilon) {

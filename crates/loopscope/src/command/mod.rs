@@ -2,9 +2,6 @@
 
 mod analyse;
 mod array;
-mod array_changepoints;
-mod array_cluster;
-mod array_markov;
 mod cluster;
 mod clustering;
 mod config;

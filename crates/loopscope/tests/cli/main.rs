@@ -5,6 +5,7 @@
 mod analyse;
 mod array;
 mod chance;
+mod clusters;
 mod complaints;
 mod damaged;
 mod demo;

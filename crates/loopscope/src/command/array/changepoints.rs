@@ -7,9 +7,9 @@ use clap::Args;
 use loopscope_analysis::change_points::{Cost, default_penalty, pelt};
 use loopscope_analysis::series::Series;
 
-use super::analyse::CostArg;
-use super::array::{floats, matrix_shape, read_array};
+use super::input::{floats, matrix_shape, read_array};
 use crate::args::Global;
+use crate::command::analyse::{CostArg, parse_penalty};
 use crate::failure::Exit;
 use crate::report::{Table, print, print_json};
 
@@ -21,7 +21,7 @@ pub(crate) struct ChangepointsArgs {
     #[arg(long, value_enum, default_value_t)]
     cost: CostArg,
     /// What a break costs [default: 2 v ln n, v being half the mean squared step]
-    #[arg(long, value_name = "X", value_parser = super::analyse::parse_penalty)]
+    #[arg(long, value_name = "X", value_parser = parse_penalty)]
     penalty: Option<f64>,
     /// The shortest segment
     #[arg(long, value_name = "N", default_value = "5")]

@@ -12,7 +12,7 @@ use loopscope_analysis::markov::{
 };
 use loopscope_core::codec::{NpyArray, NpyValues};
 
-use super::array::read_array;
+use super::input::read_array;
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
 use crate::report::{Table, count, print, print_json};

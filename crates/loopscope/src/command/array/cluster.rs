@@ -11,9 +11,10 @@ use loopscope_core::cluster::{
 use loopscope_core::codec::{NpyArray, NpyValues};
 use serde_json::{Value, json};
 
-use super::array::{peak_bytes, read_array};
-use super::clustering::{AlgorithmName, ClusterParameters, Watch, XI, usage, warn_of_copies};
+use super::input::{floats, matrix_shape, read_array};
+use super::peak_bytes;
 use crate::args::Global;
+use crate::command::clustering::{AlgorithmName, ClusterParameters, Watch, XI, usage, warn_of_copies};
 use crate::failure::{Exit, UsageError};
 use crate::report::{Table, Talk, bytes, count, print, print_json_line};
 
@@ -38,10 +39,7 @@ struct Matrix {
 impl Matrix {
     fn read(path: &std::path::Path) -> anyhow::Result<Self> {
         let array = read_array(path)?;
-        let &[rows, columns] = array.shape.as_slice() else {
-            let message = format!("expected points of shape (n, d), got an array of shape {:?}", array.shape);
-            bail!(UsageError { message, hint: None });
-        };
+        let (rows, columns) = matrix_shape(&array).with_context(|| format!("{} holds no points", path.display()))?;
         Ok(Self { numbers: into_floats(array)?, rows, columns })
     }
 
@@ -54,7 +52,7 @@ impl Matrix {
 fn into_floats(array: NpyArray) -> anyhow::Result<Vec<f32>> {
     match array.values {
         NpyValues::F32(numbers) => Ok(numbers),
-        _ => super::array::floats(&array),
+        _ => floats(&array),
     }
 }
 

@@ -1,39 +1,25 @@
-//! `array topology|distance|cluster`: the measures for anyone with arrays of their own, without a database.
+//! `array topology`: the persistent homology of points or distances in a file.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use loopscope_core::codec::{
-    Bar, Diagram, NpyArray, NpyValues, Scalar, SparseMatrix, decode_diagram, encode_diagram, generator_arrays, is_npz,
-    read_npy, read_sparse_npz,
+    Bar, Diagram, NpyArray, Scalar, SparseMatrix, encode_diagram, generator_arrays, is_npz, read_npy, read_sparse_npz,
 };
 use loopscope_core::experiment::parse_size;
 use ripsaw::{
-    Collapse, CondensedDistances, DistanceOptions, Generator, GeneratorOptions, GroundNorm, InfiniteBars, Metric,
-    Options, Persistence, PointCloud, SparseDistances, Stage, WassersteinOrder,
+    Collapse, CondensedDistances, Generator, GeneratorOptions, Metric, Options, Persistence, PointCloud,
+    SparseDistances, Stage,
 };
 
+use super::input::floats;
+use super::peak_bytes;
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
-use crate::report::{Table, Talk, bytes, count, print, print_json};
-
-/// Measures of arrays in files.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ArrayCommand {
-    /// Compute the persistent homology of points or distances in a .npy file
-    Topology(TopologyArgs),
-    /// Compute how far apart two diagrams in .npz files are
-    Distance(DistanceArgs),
-    /// Find where a series of vectors in a .npy file changes
-    Changepoints(super::array_changepoints::ChangepointsArgs),
-    /// Make a Markov chain of labels in a .npy file
-    Markov(super::array_markov::MarkovArgs),
-    /// Find clusters of the points in a .npy file
-    Cluster(super::array_cluster::ArrayClusterArgs),
-}
+use crate::report::{Table, bytes, count, print, print_json};
 
 #[derive(Debug, Args)]
 pub(crate) struct TopologyArgs {
@@ -68,32 +54,6 @@ pub(crate) struct TopologyArgs {
     npz: Option<PathBuf>,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct DistanceArgs {
-    /// A diagram as .npz
-    a: PathBuf,
-    /// Another
-    b: PathBuf,
-    /// Which distance
-    #[arg(long, value_enum, default_value_t)]
-    metric: DistanceName,
-    /// Order of the Wasserstein distance
-    #[arg(long, value_name = "1|2", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
-    order: u8,
-    /// Norm between two bars
-    #[arg(long, value_enum, default_value_t)]
-    ground: GroundName,
-    /// What to do with bars that never die
-    #[arg(long, value_enum, default_value_t)]
-    infinite: InfiniteName,
-    /// Allow this relative error
-    #[arg(long, value_name = "DELTA", default_value_t = 0.0)]
-    relative_error: f64,
-    /// Only this dimension [default: all that both have]
-    #[arg(long, value_name = "N")]
-    dim: Option<usize>,
-}
-
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum MetricName {
     #[default]
@@ -109,41 +69,6 @@ enum CollapseName {
     Auto,
     On,
     Off,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum DistanceName {
-    #[default]
-    Wasserstein,
-    Bottleneck,
-    /// The earlier tool's number, which ignores births: no Wasserstein distance
-    LegacySortedL1,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum GroundName {
-    #[default]
-    Linf,
-    L2,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum InfiniteName {
-    /// Matched to each other; unequal counts are infinitely far apart
-    #[default]
-    Match,
-    /// Left out
-    Drop,
-}
-
-pub(super) fn execute(command: &ArrayCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
-    match command {
-        ArrayCommand::Topology(arguments) => topology(arguments, global),
-        ArrayCommand::Distance(arguments) => distance(arguments, global),
-        ArrayCommand::Changepoints(arguments) => super::array_changepoints::execute(arguments, global),
-        ArrayCommand::Markov(arguments) => super::array_markov::execute(arguments, global),
-        ArrayCommand::Cluster(arguments) => super::array_cluster::cluster(arguments, global, talk),
-    }
 }
 
 /// How long each stage took.
@@ -164,7 +89,7 @@ impl Seconds {
     }
 }
 
-fn topology(arguments: &TopologyArgs, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn topology(arguments: &TopologyArgs, global: &Global) -> anyhow::Result<Exit> {
     let input = read_input(&arguments.file)?;
     let mut options = Options::default()
         .with_max_dimension(arguments.max_dim)
@@ -268,13 +193,6 @@ fn compute(input: &Input, arguments: &TopologyArgs, options: &Options) -> anyhow
     Ok(Answer { persistence, generators: generators.unwrap_or_default(), seconds })
 }
 
-/// Reads one array.
-pub(super) fn read_array(path: &Path) -> anyhow::Result<NpyArray> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    let array = read_npy(&bytes).and_then(NpyArray::into_c_order);
-    array.with_context(|| format!("{} is no NumPy array that this program reads", path.display()))
-}
-
 fn read_input(path: &Path) -> anyhow::Result<Input> {
     let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     if is_npz(&bytes) {
@@ -285,33 +203,6 @@ fn read_input(path: &Path) -> anyhow::Result<Input> {
     }
     let array = read_npy(&bytes).and_then(NpyArray::into_c_order);
     array.map(Input::Array).with_context(|| format!("{} is no NumPy array that this program reads", path.display()))
-}
-
-/// Returns the numbers as float32, which is what the distances are measured in; a float64 is rounded.
-pub(super) fn floats(array: &NpyArray) -> anyhow::Result<Vec<f32>> {
-    match &array.values {
-        NpyValues::F32(numbers) => Ok(numbers.clone()),
-        NpyValues::F64(numbers) => {
-            if let Some(index) = numbers.iter().position(|number| number.is_finite() && !(*number as f32).is_finite()) {
-                bail!("number {index} is {}, which float32 cannot hold", numbers[index]);
-            }
-            Ok(numbers.iter().map(|&number| number as f32).collect())
-        }
-        other => {
-            bail!(UsageError { message: format!("expected float32 or float64, got {}", other.kind()), hint: None })
-        }
-    }
-}
-
-/// Returns rows and columns of an array of vectors.
-pub(super) fn matrix_shape(array: &NpyArray) -> anyhow::Result<(usize, usize)> {
-    match *array.shape.as_slice() {
-        [rows, columns] => Ok((rows, columns)),
-        _ => bail!(UsageError {
-            message: format!("expected vectors of shape (n, d), got an array of shape {:?}", array.shape),
-            hint: None,
-        }),
-    }
 }
 
 /// Returns the entries of a sparse matrix as float32; both halves may be given, or one.
@@ -449,80 +340,4 @@ fn print_generators(generators: &[Generator]) -> std::io::Result<()> {
         print(&format!("H{dimension} [{:.4}, {:.4}): {what} of points {points}{more}", bar.birth, bar.death))?;
     }
     Ok(())
-}
-
-/// Returns the most memory that this process has held, where the system tells.
-pub(super) fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
-}
-
-fn distance(arguments: &DistanceArgs, global: &Global) -> anyhow::Result<Exit> {
-    let (a, b) = (read_diagram(&arguments.a)?, read_diagram(&arguments.b)?);
-    let dimensions: Vec<usize> = match arguments.dim {
-        Some(dimension) => vec![dimension],
-        None => (0..a.len().min(b.len())).collect(),
-    };
-    let mut distances = Vec::new();
-    for dimension in dimensions {
-        let bars = |diagram: &[Vec<ripsaw::Bar>], path: &Path| {
-            diagram.get(dimension).cloned().ok_or_else(|| UsageError {
-                message: format!(
-                    "{} has dimensions 0 to {}, got --dim {dimension}",
-                    path.display(),
-                    diagram.len().max(1) - 1
-                ),
-                hint: None,
-            })
-        };
-        let value = distance_of(&bars(&a, &arguments.a)?, &bars(&b, &arguments.b)?, arguments)
-            .with_context(|| format!("the distance in dimension {dimension}"))?;
-        distances.push((dimension, value));
-    }
-    if global.json {
-        let values: Vec<serde_json::Value> = distances
-            .iter()
-            .map(|(dimension, value)| serde_json::json!({"dimension": dimension, "distance": value.is_finite().then_some(value)}))
-            .collect();
-        print_json(&serde_json::json!({ "metric": metric_name(arguments.metric), "distances": values }))?;
-    } else {
-        let mut table = Table::new(&[">dimension", ">distance"]);
-        for (dimension, value) in distances {
-            table.row(vec![dimension.to_string(), format!("{value}")]);
-        }
-        table.print()?;
-    }
-    Ok(Exit::Ok)
-}
-
-/// Returns the name that is typed for a distance.
-fn metric_name(metric: DistanceName) -> String {
-    metric.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-fn distance_of(a: &[ripsaw::Bar], b: &[ripsaw::Bar], arguments: &DistanceArgs) -> anyhow::Result<f64> {
-    let infinite = match arguments.infinite {
-        InfiniteName::Match => InfiniteBars::Match,
-        InfiniteName::Drop => InfiniteBars::Drop,
-    };
-    let ground = match arguments.ground {
-        GroundName::Linf => GroundNorm::LInfinity,
-        GroundName::L2 => GroundNorm::L2,
-    };
-    let order = if arguments.order == 1 { WassersteinOrder::One } else { WassersteinOrder::Two };
-    let options = DistanceOptions::default().with_infinite_bars(infinite).with_relative_error(arguments.relative_error);
-    Ok(match arguments.metric {
-        DistanceName::Wasserstein => ripsaw::wasserstein(a, b, order, ground, &options)?,
-        DistanceName::Bottleneck => ripsaw::bottleneck(a, b, &options)?,
-        DistanceName::LegacySortedL1 => ripsaw::legacy_sorted_l1(a, b)?,
-    })
-}
-
-fn read_diagram(path: &Path) -> anyhow::Result<Vec<Vec<ripsaw::Bar>>> {
-    let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
-    let diagram = decode_diagram(&bytes).with_context(|| format!("{} holds no diagram", path.display()))?;
-    let bar = |bar: &Bar| ripsaw::Bar { birth: bar.birth, death: bar.death };
-    Ok(diagram.dgms.iter().map(|bars| bars.iter().map(bar).collect()).collect())
 }
