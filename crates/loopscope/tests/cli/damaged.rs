@@ -5,7 +5,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::chance::{Chance, setting};
 use crate::support::{Ended, Place, ended};
@@ -21,6 +21,7 @@ const CONFIG: &str = r#"{
 
 /// What no command may take: of memory (address space, threads' stacks included) and of time.
 const MEMORY_KIB_MAX: u64 = 2 << 20;
+const NAP: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A resume that a wound sent on a long way is stopped after this; it works, it does not hang.
 const RESUME_PATIENCE: Duration = Duration::from_secs(10);
@@ -46,18 +47,20 @@ fn run(place: &Place, arguments: &[&str], patience: Duration) -> Came {
     // Into files: a pipe that nobody empties would be a hang of our own making.
     let out = |name: &str| std::fs::File::create(place.path(name)).unwrap();
     let mut child = command.stdout(out("out")).stderr(out("err")).spawn().unwrap();
-    let began = Instant::now();
+    // Counted by our own naps: who stops this test or starves it has not made the command hang.
+    let mut waited = Duration::ZERO;
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             let read = |name: &str| std::fs::read(place.path(name)).unwrap();
             return Came::Ended(ended(std::process::Output { status, stdout: read("out"), stderr: read("err") }));
         }
-        if began.elapsed() > patience {
+        if waited > patience {
             child.kill().unwrap();
             child.wait().unwrap();
             return Came::Stopped;
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(NAP);
+        waited += NAP;
     }
 }
 
