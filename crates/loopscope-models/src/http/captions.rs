@@ -45,7 +45,9 @@ impl Describer {
         let caption = message.content.ok_or_else(|| endpoint.fault("answered without a text"))?.0;
         if caption.len() > CAPTION_BYTES_MAX {
             let length = caption.len();
-            return Err(endpoint.fault(&format!("gave a caption of {length} bytes, at most {CAPTION_BYTES_MAX} are taken")));
+            return Err(
+                endpoint.fault(&format!("gave a caption of {length} bytes, at most {CAPTION_BYTES_MAX} are taken"))
+            );
         }
         // Once more, now that what was escaped is not.
         endpoint.keyless(caption.as_bytes())?;

@@ -42,10 +42,9 @@ impl EmbedsTexts for TextEmbedder {
     fn embed(&mut self, batch: &[&str]) -> Vec<Vectored> {
         match self.call(batch) {
             Ok(vectors) => vectors,
-            Err(fault) if fault.may_be_one_input && batch.len() > 1 => batch
-                .iter()
-                .map(|text| self.call(&[text]).map_err(ModelError::from).and_then(only))
-                .collect(),
+            Err(fault) if fault.may_be_one_input && batch.len() > 1 => {
+                batch.iter().map(|text| self.call(&[text]).map_err(ModelError::from).and_then(only)).collect()
+            }
             Err(fault) => batch.iter().map(|_| Err(copy_of(&fault.error))).collect(),
         }
     }

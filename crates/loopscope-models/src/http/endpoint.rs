@@ -53,15 +53,15 @@ impl Endpoint {
     /// # Errors
     ///
     /// [`ModelError::Permanent`] when the key is not there or cannot be sent.
-    pub(super) fn open(
-        config: &EndpointConfig,
-        variable: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn open(config: &EndpointConfig, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, ModelError> {
         let key = match &config.key_env {
             None => None,
             Some(name) => {
                 let refused = |reason: &str| {
-                    ModelError::permanent(format!("the environment variable {name}, the key of {}, {reason}", config.url))
+                    ModelError::permanent(format!(
+                        "the environment variable {name}, the key of {}, {reason}",
+                        config.url
+                    ))
                 };
                 let key = variable(name).ok_or_else(|| refused("is not set"))?;
                 Some(Secret::new(&key).map_err(refused)?)

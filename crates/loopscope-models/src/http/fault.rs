@@ -60,7 +60,9 @@ pub(super) fn of_status(status: u16, retry_after: Option<Duration>, said: &Said)
         429 if said.code == "insufficient_quota" => Fault::permanent(answered),
         408 | 425 | 429 | 500 | 502..=504 | 507 | 520..=529 => Fault::transient(answered, retry_after),
         401 | 403 => Fault::permanent(format!("{answered} (is the key right, and does it allow this model?)")),
-        404 => Fault::permanent(format!("{answered} (is that the server's name of the model, and does url end as it should, as in /v1?)")),
+        404 => Fault::permanent(format!(
+            "{answered} (is that the server's name of the model, and does url end as it should, as in /v1?)"
+        )),
         402 | 405 | 501 | 505 => Fault::permanent(answered),
         _ => Fault::of_input(answered),
     }
@@ -108,10 +110,7 @@ impl Said {
         let message = error.as_str().map(str::to_owned);
         let message = message.or_else(|| ["message", "detail"].into_iter().find_map(|key| text(error, key)));
         let code = text(error, "code").filter(|code| code != "null").or_else(|| text(error, "type"));
-        Self {
-            message: one_line(&message.unwrap_or_else(|| document.to_string())),
-            code: code.unwrap_or_default(),
-        }
+        Self { message: one_line(&message.unwrap_or_else(|| document.to_string())), code: code.unwrap_or_default() }
     }
 }
 
@@ -174,7 +173,8 @@ mod tests {
         for status in [408, 429, 500, 502, 503, 504, 529] {
             assert!(matches!(of_status(status, None, &said).error, ModelError::Transient { .. }), "{status}");
         }
-        for (status, one) in [(400, true), (413, true), (422, true), (401, false), (403, false), (404, false), (501, false)]
+        for (status, one) in
+            [(400, true), (413, true), (422, true), (401, false), (403, false), (404, false), (501, false)]
         {
             let fault = of_status(status, None, &said);
             assert!(matches!(fault.error, ModelError::Permanent { .. }) && fault.may_be_one_input == one, "{status}");
@@ -194,7 +194,10 @@ mod tests {
         ] {
             assert_eq!(Said::of(body.as_bytes()).message, "no such model", "{body}");
         }
-        assert_eq!(Said::of(br#"{"error": {"message": "m", "code": "insufficient_quota"}}"#).code, "insufficient_quota");
+        assert_eq!(
+            Said::of(br#"{"error": {"message": "m", "code": "insufficient_quota"}}"#).code,
+            "insufficient_quota"
+        );
         assert_eq!(one_line(&"é".repeat(1000)).chars().count(), SHOWN_CHARACTERS + 1);
     }
 }

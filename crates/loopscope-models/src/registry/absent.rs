@@ -18,9 +18,7 @@ pub(crate) enum Absence {
     /// Its files are here, and something is wrong with them.
     Broken(String),
     /// The variable that holds its server's key is not set.
-    NoKey {
-        variable: String,
-    },
+    NoKey { variable: String },
     /// It is at a server, and this build calls none.
     NoRemote,
 }

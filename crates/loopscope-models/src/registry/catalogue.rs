@@ -303,10 +303,16 @@ pub(crate) static CATALOGUE: [Known; 36] = [
     )
     .not_native("its mixture of experts is not among the architectures that this program reads")
     .served_by(&[Dialect::Vllm, Dialect::Ollama]),
-    text_embedder("NomicBert", "nomic-ai/nomic-embed-text-v1.5", "Apache-2.0", 137, "Nomic Embed Text 1.5, 768 numbers")
-        .at("e5cf08aadaa33385f5990def41f7a23405aec398")
-        .native(Family::NomicBert)
-        .served_by(&[Dialect::Vllm, Dialect::Ollama, Dialect::LocalAi]),
+    text_embedder(
+        "NomicBert",
+        "nomic-ai/nomic-embed-text-v1.5",
+        "Apache-2.0",
+        137,
+        "Nomic Embed Text 1.5, 768 numbers",
+    )
+    .at("e5cf08aadaa33385f5990def41f7a23405aec398")
+    .native(Family::NomicBert)
+    .served_by(&[Dialect::Vllm, Dialect::Ollama, Dialect::LocalAi]),
     text_embedder("Qwen3Embed", "Qwen/Qwen3-Embedding-0.6B", "Apache-2.0", 596, "Qwen3 Embedding 0.6B, 256 numbers")
         .at("97b0c614be4d77ee51c0cef4e5f07c00f9eb65b3")
         .native(Family::Qwen3Embed)
@@ -321,10 +327,16 @@ pub(crate) static CATALOGUE: [Known; 36] = [
         .at("refs/pr/15")
         .native(Family::Clip)
         .served_by(VLLM_ONLY),
-    image_embedder("SigLIP", "google/siglip-base-patch16-224", "Apache-2.0", 203, "SigLIP, its image side, 768 numbers")
-        .at("7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed")
-        .native(Family::Siglip)
-        .served_by(VLLM_ONLY),
+    image_embedder(
+        "SigLIP",
+        "google/siglip-base-patch16-224",
+        "Apache-2.0",
+        203,
+        "SigLIP, its image side, 768 numbers",
+    )
+    .at("7fd15f0689c79d79e38b1c2e2e2370a7bf2761ed")
+    .native(Family::Siglip)
+    .served_by(VLLM_ONLY),
     image_embedder("DINOv2", "facebook/dinov2-base", "Apache-2.0", 87, "DINOv2 base, 768 numbers")
         .at("f9e44c814b77203eaa57a6bdbbd535f21ede1415")
         .native(Family::Dinov2),

@@ -273,7 +273,9 @@ impl ModelRegistry {
         let (directory, revision, family) = match &given.place {
             Place::Remote(model) => {
                 // Reading the file made sure that the endpoint is there.
-                let Some(endpoint) = self.file.endpoints.get(&model.endpoint) else { return absent(Absence::NotNative) };
+                let Some(endpoint) = self.file.endpoints.get(&model.endpoint) else {
+                    return absent(Absence::NotNative);
+                };
                 if !cfg!(feature = "http") {
                     return absent(Absence::NoRemote);
                 }

@@ -148,12 +148,7 @@ impl Served<'_> {
     }
 
     fn invalid(&self, key: &str, expected: String, got: &Value) -> RegistryError {
-        RegistryError::InvalidParameter {
-            name: self.name.clone(),
-            key: key.to_owned(),
-            expected,
-            got: got.to_string(),
-        }
+        RegistryError::InvalidParameter { name: self.name.clone(), key: key.to_owned(), expected, got: got.to_string() }
     }
 
     /// Describes the model with these parameters.

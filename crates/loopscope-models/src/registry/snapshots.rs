@@ -61,9 +61,8 @@ mod tests {
     #[test]
     fn the_hubs_own_variables_say_where_it_is() {
         let with = |set: &'static [(&str, &str)]| {
-            let variable = move |name: &str| {
-                set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-            };
+            let variable =
+                move |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
             cache_directory(&variable).map(|path| path.display().to_string())
         };
         assert_eq!(with(&[("HOME", "/h")]).unwrap(), "/h/.cache/huggingface/hub");

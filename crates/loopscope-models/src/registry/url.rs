@@ -41,10 +41,6 @@ impl BaseUrl {
         &self.text
     }
 
-    pub(crate) const fn origin(&self) -> &Origin {
-        &self.origin
-    }
-
     /// Returns the address of `path` below this one.
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}/{path}", self.text)
@@ -124,7 +120,8 @@ mod tests {
         assert_eq!(base.resolve("/files/a.png").unwrap(), "http://Host:8000/files/a.png");
         assert_eq!(base.resolve("files/a.png").unwrap(), "http://Host:8000/v1/files/a.png");
         assert_eq!(base.resolve("http://host:8000/x").unwrap(), "http://host:8000/x");
-        for elsewhere in ["http://host/x", "https://host:8000/x", "//evil/x", "http://host:8000@evil/x", "ftp://host:8000/"]
+        for elsewhere in
+            ["http://host/x", "https://host:8000/x", "//evil/x", "http://host:8000@evil/x", "ftp://host:8000/"]
         {
             assert!(base.resolve(elsewhere).is_err(), "{elsewhere}");
         }
@@ -135,7 +132,9 @@ mod tests {
 
     #[test]
     fn addresses_hold_no_secrets() {
-        for bad in ["", "host/v1", "http://", "http://u:p@host", "http://host/v1?key=1", "http://host:99999", "http://a b"] {
+        for bad in
+            ["", "host/v1", "http://", "http://u:p@host", "http://host/v1?key=1", "http://host:99999", "http://a b"]
+        {
             assert!(BaseUrl::parse(bad).is_err(), "{bad}");
         }
     }

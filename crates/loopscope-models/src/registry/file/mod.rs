@@ -197,7 +197,6 @@ impl ModelsFile {
             }
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        parse::file_of(&table, folder)
-            .map_err(|problems| ModelsFileError::Invalid { path: path.to_owned(), problems })
+        parse::file_of(&table, folder).map_err(|problems| ModelsFileError::Invalid { path: path.to_owned(), problems })
     }
 }

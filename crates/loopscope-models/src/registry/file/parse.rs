@@ -304,7 +304,9 @@ impl ModelReader<'_> {
         let prices = prices_of(section);
         let extra = section.free("extra");
         for key in extra.keys().filter(|key| is_secret(key)) {
-            section.wrong(&format!("extra.{key}: it would be stored with every result; name the key's variable in key_env"));
+            section.wrong(&format!(
+                "extra.{key}: it would be stored with every result; name the key's variable in key_env"
+            ));
         }
         Some(RemoteModel {
             revision: section.text("revision"),
@@ -323,7 +325,8 @@ impl ModelReader<'_> {
 /// Whether a field is one that keys are put into.
 fn is_secret(field: &str) -> bool {
     let plain: String = field.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    ["apikey", "key", "authorization", "secret", "password", "token", "accesstoken", "apitoken"].contains(&plain.as_str())
+    ["apikey", "key", "authorization", "secret", "password", "token", "accesstoken", "apitoken"]
+        .contains(&plain.as_str())
 }
 
 fn prices_of(section: &mut Section<'_, '_>) -> Prices {
@@ -344,7 +347,10 @@ pub(super) fn kind_of(word: &str) -> Option<ModelKind> {
 fn repository(value: &Toml) -> Option<String> {
     let repository = text(value)?;
     let fits = |part: &str| {
-        !part.is_empty() && part != "." && part != ".." && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let (owner, name) = repository.split_once('/')?;
     (fits(owner) && fits(name)).then_some(repository)

@@ -50,12 +50,7 @@ impl<'a, 'p> Section<'a, 'p> {
     }
 
     /// Returns what `read` makes of a value; notes what was expected when it makes nothing of it.
-    pub(super) fn read<T>(
-        &mut self,
-        key: &str,
-        expected: &str,
-        read: impl FnOnce(&'a Toml) -> Option<T>,
-    ) -> Option<T> {
+    pub(super) fn read<T>(&mut self, key: &str, expected: &str, read: impl FnOnce(&'a Toml) -> Option<T>) -> Option<T> {
         let value = self.table.get(key)?;
         let made = read(value);
         if made.is_none() {
@@ -88,7 +83,8 @@ impl<'a, 'p> Section<'a, 'p> {
         words: &[&'static str],
         read: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
-        let near = self.table.get(key).and_then(Toml::as_str).and_then(|word| nearest_name(word, words.iter().copied()));
+        let near =
+            self.table.get(key).and_then(Toml::as_str).and_then(|word| nearest_name(word, words.iter().copied()));
         let expected = match near {
             Some(near) => format!("one of {} (did you mean \"{near}\"?)", words.join(", ")),
             None => format!("one of {}", words.join(", ")),
