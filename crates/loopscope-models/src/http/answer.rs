@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::endpoint::Endpoint;
-use super::fault::{Fault, Said, of_status, one_line};
+use super::fault::{Fault, of_status, one_line};
 
 /// The most numbers of a vector.
 pub(super) const NUMBERS_MAX: usize = 65_536;
@@ -174,9 +174,16 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(endpoint: &Endpoint, bytes: &'de [
             let fault = endpoint.fault(&message);
             return Fault::transient(fault.error.to_string(), None);
         }
-        let start = endpoint.redact(&String::from_utf8_lossy(&bytes[..bytes.len().min(ERROR_BYTES)]));
-        let start: String = one_line(&start).chars().take(80).collect();
-        endpoint.fault(&format!("answered with what is no answer of its API ({error}): {start}"))
+        let reason = one_line(&endpoint.redact(&error.to_string()));
+        let start = bytes.trim_ascii_start();
+        // A page says what it is; a document of another form would be noise.
+        let shown = if start.starts_with(b"{") || start.starts_with(b"[") {
+            String::new()
+        } else {
+            let start = endpoint.redact(&String::from_utf8_lossy(&start[..start.len().min(ERROR_BYTES)]));
+            format!(": {}", one_line(&start).chars().take(80).collect::<String>())
+        };
+        endpoint.fault(&format!("answered with what is no answer of its API ({reason}){shown}"))
     })
 }
 
@@ -188,7 +195,7 @@ pub(super) fn lacking(endpoint: &Endpoint, what: &str, bytes: &[u8]) -> Fault {
     if !holds_error {
         return endpoint.fault(&format!("answered without {what}"));
     }
-    let said = Said::of(endpoint.redact(&String::from_utf8_lossy(start)).as_bytes());
+    let said = endpoint.said(start);
     // Some give the status of whoever they asked in place of their own.
     let fault = match said.code.parse::<u16>() {
         Ok(status @ 400..=599) => of_status(status, None, &said),

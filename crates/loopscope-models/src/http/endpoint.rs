@@ -129,6 +129,11 @@ impl Endpoint {
         self.key.as_ref().map_or_else(|| text.to_owned(), |key| key.redact(text))
     }
 
+    /// Returns what an answer says in an error.
+    pub(super) fn said(&self, bytes: &[u8]) -> Said {
+        Said::of(bytes, &|text| self.redact(text))
+    }
+
     /// Makes a fault of this server's.
     pub(super) fn fault(&self, message: &str) -> Fault {
         Fault::of_input(self.redact(&format!("{} {message}", self.url)))
@@ -225,7 +230,6 @@ impl Endpoint {
             }
             large_answer = Some(large());
         }
-        self.keyless(&bytes)?;
         Ok(Answer { bytes, large: large_answer })
     }
 
@@ -241,8 +245,6 @@ impl Endpoint {
         let mut bytes = Vec::new();
         // What broke off still says something.
         response.body_mut().as_reader().take(ERROR_BYTES).read_to_end(&mut bytes).ok();
-        // The key goes before anything is cut, so that no piece of it is left.
-        let text = self.redact(&String::from_utf8_lossy(&bytes));
-        of_status(status, wait, &Said::of(text.as_bytes()))
+        of_status(status, wait, &self.said(&bytes))
     }
 }

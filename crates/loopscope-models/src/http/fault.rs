@@ -79,6 +79,10 @@ pub(super) fn of_transport(error: &ureq::Error) -> Fault {
     let message = error.to_string();
     match error {
         Error::Timeout(timeout) => Fault::transient(format!("did not answer in time ({timeout})"), None),
+        // What TLS says of a certificate comes as this.
+        Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Fault::permanent(format!("cannot be called: {error}"))
+        }
         Error::Io(error) => Fault::transient(format!("cannot be reached: {error}"), None),
         Error::HostNotFound => Fault::transient("cannot be reached: no such host".to_owned(), None),
         Error::ConnectionFailed => Fault::transient("cannot be reached: the connection failed".to_owned(), None),
@@ -99,9 +103,13 @@ pub(super) struct Said {
 
 impl Said {
     /// Reads the beginning of an answer: the message of an error object in one of its usual forms, or else its words.
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    ///
+    /// `redact` takes the key out: after the text is unescaped, so that it is there as itself, and before it is cut, so that
+    /// no piece of it is left.
+    pub(super) fn of(bytes: &[u8], redact: &dyn Fn(&str) -> String) -> Self {
         let Ok(document) = serde_json::from_slice::<serde_json::Value>(bytes) else {
-            return Self { message: one_line(&String::from_utf8_lossy(bytes)), code: String::new() };
+            let words = redact(&String::from_utf8_lossy(bytes));
+            return Self { message: one_line(&words), code: String::new() };
         };
         let error = document.get("error").unwrap_or(&document);
         let text = |value: &serde_json::Value, key: &str| {
@@ -110,7 +118,10 @@ impl Said {
         let message = error.as_str().map(str::to_owned);
         let message = message.or_else(|| ["message", "detail"].into_iter().find_map(|key| text(error, key)));
         let code = text(error, "code").filter(|code| code != "null").or_else(|| text(error, "type"));
-        Self { message: one_line(&message.unwrap_or_else(|| document.to_string())), code: code.unwrap_or_default() }
+        Self {
+            message: one_line(&redact(&message.unwrap_or_else(|| document.to_string()))),
+            code: code.unwrap_or_default(),
+        }
     }
 }
 
@@ -192,12 +203,14 @@ mod tests {
             r#"{"detail": "no such model"}"#,
             "no\n such\u{7}model",
         ] {
-            assert_eq!(Said::of(body.as_bytes()).message, "no such model", "{body}");
+            assert_eq!(Said::of(body.as_bytes(), &str::to_owned).message, "no such model", "{body}");
         }
         assert_eq!(
-            Said::of(br#"{"error": {"message": "m", "code": "insufficient_quota"}}"#).code,
+            Said::of(br#"{"error": {"message": "m", "code": "insufficient_quota"}}"#, &str::to_owned).code,
             "insufficient_quota"
         );
+        let escaped = br#"{"error": "\u0073ecret!"}"#;
+        assert_eq!(Said::of(escaped, &|text| text.replace("secret", "[key]")).message, "[key]!");
         assert_eq!(one_line(&"é".repeat(1000)).chars().count(), SHOWN_CHARACTERS + 1);
     }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
 
+mod docs;
 mod loops;
 mod models;
 
