@@ -15,5 +15,8 @@ mod http;
 mod hub;
 mod registry;
 
+#[cfg(feature = "http")]
+#[doc(hidden)]
+pub use http::read_any_answer;
 pub use hub::{PullError, PullEvent, Pulled, pull};
 pub use registry::{BuiltinRegistry, Listing, ModelRegistry, ModelsFileError, Price, State};

@@ -58,8 +58,9 @@ pub(crate) fn tell(error: &anyhow::Error, global: &Global, talk: &Talk) -> Exit 
         talk.error(if index == 0 { "error" } else { "cause" }, text);
     }
     if let Some(hint) = hint_of(error, global) {
-        // Further lines stand under the first.
-        talk.error("hint", &hint.replace('\n', "\n       "));
+        // Further lines stand under the first; an empty one stays empty.
+        let lines = hint.lines().map(|line| if line.is_empty() { String::new() } else { format!("       {line}") });
+        talk.error("hint", lines.collect::<Vec<_>>().join("\n").trim_start());
     }
     exit_of(error)
 }

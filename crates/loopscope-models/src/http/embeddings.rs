@@ -114,7 +114,7 @@ fn vectors_of(
 }
 
 /// Puts vectors into the order of their inputs, which servers need not keep.
-fn in_order(mut items: Vec<VectorItem>) -> Result<Vec<Vec<f32>>, String> {
+pub(super) fn in_order(mut items: Vec<VectorItem>) -> Result<Vec<Vec<f32>>, String> {
     if items.iter().any(|item| item.index.is_some()) {
         items.sort_by_key(|item| item.index);
         for (place, item) in items.iter().enumerate() {

@@ -164,6 +164,13 @@ impl Painter {
     }
 }
 
+/// Decodes a text as a small picture, as far as that goes.
+pub(super) fn decode_text(text: &str) {
+    if let Ok(bytes) = BASE64.decode(text) {
+        decode_foreign_image(&bytes, 1 << 16).ok();
+    }
+}
+
 /// How a picture was given.
 enum Given {
     Base64(String),

@@ -73,6 +73,24 @@ pub(crate) fn load(model: &RemoteModel, info: &ModelInfo, endpoint: Arc<Endpoint
     }
 }
 
+/// Reads bytes as every kind of answer; only a fuzzer asks for that.
+#[doc(hidden)]
+pub fn read_any_answer(bytes: &[u8]) {
+    let pictures: Result<answer::Pictures, _> = serde_json::from_slice(bytes);
+    let vectors: Result<answer::Vectors, _> = serde_json::from_slice(bytes);
+    let chat: Result<answer::Chat, _> = serde_json::from_slice(bytes);
+    let said = fault::Said::of(bytes, &str::to_owned);
+    debug_assert!(said.message.chars().count() <= 301, "a message is cut");
+    if let Ok(vectors) = vectors {
+        embeddings::in_order(vectors.data.map(|items| items.0).unwrap_or_default()).ok();
+    }
+    if let Ok(pictures) = pictures {
+        let items = pictures.data.map(|items| items.0).unwrap_or_default();
+        items.into_iter().filter_map(|item| item.b64_json).for_each(|text| images::decode_text(&text));
+    }
+    drop(chat);
+}
+
 /// What all kinds of remote model have.
 struct Remote {
     endpoint: Arc<Endpoint>,

@@ -45,11 +45,11 @@ pub(super) fn execute(command: &ConfigCommand, global: &Global) -> anyhow::Resul
                 table.row(vec![format!("  calls of {model} ({backend})"), count(*calls)]);
             }
             for (model, (cost, currency)) in &costs {
-                table.row(vec![format!("  cost of {model}, estimated"), format!("{cost:.2} {currency}")]);
+                table.row(vec![format!("  cost of {model}, estimated"), money(*cost, currency)]);
             }
             if costs.len() > 1 {
                 for (currency, cost) in sums_of(&costs) {
-                    table.row(vec!["  cost of all, estimated".to_owned(), format!("{cost:.2} {currency}")]);
+                    table.row(vec!["  cost of all, estimated".to_owned(), money(cost, currency)]);
                 }
             }
             table.lines().iter().skip(1).try_for_each(|line| print(line))?;
@@ -64,6 +64,11 @@ pub(super) fn execute(command: &ConfigCommand, global: &Global) -> anyhow::Resul
         ConfigCommand::Schema => print(CONFIG_SCHEMA.trim_end())?,
     }
     Ok(Exit::Ok)
+}
+
+fn money(cost: f64, currency: &str) -> String {
+    let decimals = if cost < 1.0 { 4 } else { 2 };
+    format!("{cost:.decimals$} {currency}")
 }
 
 /// By model, with the currency.

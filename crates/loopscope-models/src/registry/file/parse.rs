@@ -118,7 +118,7 @@ fn endpoint_of(name: &str, table: &toml::Table, problems: &mut Vec<String>) -> O
     let mut section = Section::new(&address("endpoints", name), table, ENDPOINT_KEYS, problems);
     let words = Dialect::ALL.map(Dialect::as_str);
     if !section.has("dialect") {
-        section.wrong(&format!("dialect: missing; expected one of {}", words.join(", ")));
+        section.wrong("dialect", &format!("missing; expected one of {}", words.join(", ")));
     }
     let dialect = section.word("dialect", &words, Dialect::from_word);
     let url = url_of(&mut section, dialect);
@@ -156,14 +156,14 @@ fn endpoint_of(name: &str, table: &toml::Table, problems: &mut Vec<String>) -> O
 fn url_of(section: &mut Section<'_, '_>, dialect: Option<Dialect>) -> Option<BaseUrl> {
     if !section.has("url") {
         let usual = dialect.map_or("http://127.0.0.1:8000/v1", Dialect::usual_url);
-        section.wrong(&format!("url: missing; expected an address such as \"{usual}\""));
+        section.wrong("url", &format!("missing; expected an address such as \"{usual}\""));
         return None;
     }
     let text = section.text("url")?;
     match BaseUrl::parse(&text) {
         Ok(url) => Some(url),
         Err(reason) => {
-            section.wrong(&format!("url: it {reason}"));
+            section.wrong("url", &format!("it {reason}"));
             None
         }
     }
@@ -175,7 +175,8 @@ fn key_env(section: &mut Section<'_, '_>, table: &toml::Table) -> Option<String>
     let name = variable(value);
     if name.is_none() {
         section.wrong(
-            "key_env: expected the name of an environment variable in capitals, such as \"OPENAI_API_KEY\"; keys \
+            "key_env",
+            "expected the name of an environment variable in capitals, such as \"OPENAI_API_KEY\"; keys \
              themselves do not belong into the file",
         );
     }
@@ -207,13 +208,13 @@ impl ModelReader<'_> {
     fn read(&self, table: &toml::Table, problems: &mut Vec<String>) -> Option<GivenModel> {
         let mut section = Section::new(&address("models", self.name), table, MODEL_KEYS, problems);
         if is_dummy(self.name) {
-            section.wrong("this name is a built-in dummy's; choose another");
+            section.wrong("", "this name is a built-in dummy's; choose another");
             return None;
         }
         let given: Vec<&str> = PLACES.into_iter().filter(|place| section.has(place)).collect();
         let [place] = given.as_slice() else {
             let got = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
-            section.wrong(&format!("expected exactly one of {}, got {got}", PLACES.join(", ")));
+            section.wrong("", &format!("expected exactly one of {}, got {got}", PLACES.join(", ")));
             return None;
         };
         let family = section.word("family", &Family::ALL.map(Family::as_str), Family::from_word);
@@ -229,18 +230,18 @@ impl ModelReader<'_> {
             if !section.has(key) {
                 continue;
             }
-            section.wrong(&format!("{key}: only a model with an endpoint has it"));
+            section.wrong(key, "only a model with an endpoint has it");
         }
         let Some(family) = family.or(known.and_then(|known| known.family)) else {
             let families = Family::ALL.map(Family::as_str).join(", ");
-            section.wrong(&format!("family: missing; expected one of {families}"));
+            section.wrong("family", &format!("missing; expected one of {families}"));
             return None;
         };
         let usual = known.map(|known| known.kind).filter(|kind| family.kinds().contains(kind));
         let kind = kind.or(usual).unwrap_or(family.kinds()[0]);
         if !family.kinds().contains(&kind) {
             let kinds: Vec<&str> = family.kinds().iter().map(|kind| kind.as_str()).collect();
-            section.wrong(&format!("kind: the family {family} is {}, got {}", kinds.join(" or "), kind.as_str()));
+            section.wrong("kind", &format!("the family {family} is {}, got {}", kinds.join(" or "), kind.as_str()));
             return None;
         }
         let place = self.native(&mut section, family, known)?;
@@ -250,7 +251,7 @@ impl ModelReader<'_> {
     fn kind(&self, section: &mut Section<'_, '_>, kind: Option<ModelKind>) -> Option<ModelKind> {
         if kind.is_none() && !section.has("kind") {
             let kinds = ModelKind::ALL.map(ModelKind::as_str).join(", ");
-            section.wrong(&format!("kind: missing; expected one of {kinds}"));
+            section.wrong("kind", &format!("missing; expected one of {kinds}"));
         }
         kind
     }
@@ -275,17 +276,16 @@ impl ModelReader<'_> {
                 None if self.named.is_empty() => "the file has no [endpoints.NAME]".to_owned(),
                 None => format!("the endpoints are {}", self.named.join(", ")),
             };
-            section.wrong(&format!("endpoint: there is no [endpoints.{endpoint}]; {hint}"));
+            section.wrong("endpoint", &format!("there is no [endpoints.{endpoint}]; {hint}"));
         }
         let dialect = endpoint.as_ref().and_then(|name| self.endpoints.get(name)).map(|endpoint| endpoint.dialect);
         if let Some(dialect) = dialect.filter(|dialect| !dialect.serves(kind)) {
             let serving = Dialect::ALL.into_iter().filter(|other| other.serves(kind)).map(Dialect::as_str);
             let serving: Vec<&str> = serving.collect();
-            section.wrong(&format!(
-                "endpoint: its dialect {dialect} has no {}; {} have",
-                kind.as_str(),
-                serving.join(" and ")
-            ));
+            section.wrong(
+                "endpoint",
+                &format!("its dialect {dialect} has no {}; {} have", kind.as_str(), serving.join(" and ")),
+            );
         }
         let is_embedder = kind.output().is_none();
         for (key, fits) in [
@@ -295,7 +295,7 @@ impl ModelReader<'_> {
             ("price_per_image", kind == ModelKind::TextToImage),
         ] {
             if section.has(key) && !fits {
-                section.wrong(&format!("{key}: a {} model has none", kind.as_str()));
+                section.wrong(key, &format!("models of the kind {} have none", kind.as_str()));
             }
         }
         let model = section.required("model", "what the server calls the model", text);
@@ -304,9 +304,10 @@ impl ModelReader<'_> {
         let prices = prices_of(section);
         let extra = section.free("extra");
         for key in extra.keys().filter(|key| is_secret(key)) {
-            section.wrong(&format!(
-                "extra.{key}: it would be stored with every result; name the key's variable in key_env"
-            ));
+            section.wrong(
+                &format!("extra.{key}"),
+                "it would be stored with every result; name the key's variable in key_env",
+            );
         }
         Some(RemoteModel {
             revision: section.text("revision"),

@@ -38,9 +38,10 @@ impl<'a, 'p> Section<'a, 'p> {
         self.table.contains_key(key)
     }
 
-    /// Notes a problem of this table as a whole.
-    pub(super) fn wrong(&mut self, problem: &str) {
-        self.problems.push(format!("{}: {problem}", self.path));
+    /// Notes a problem of a key, or of this table as a whole where `key` is empty.
+    pub(super) fn wrong(&mut self, key: &str, problem: &str) {
+        let dot = if key.is_empty() { "" } else { "." };
+        self.problems.push(format!("{}{dot}{key}: {problem}", self.path));
     }
 
     /// Notes that a key has not what is expected of it.
