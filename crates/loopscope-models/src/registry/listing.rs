@@ -17,6 +17,8 @@ pub enum State {
     Broken,
     /// Only a server can run it, and none is named for it.
     NeedsServer,
+    /// Nothing that this program knows of runs it.
+    NoBackend,
 }
 
 impl State {
@@ -30,6 +32,7 @@ impl State {
             Self::NoKey => "no key",
             Self::Broken => "broken",
             Self::NeedsServer => "needs a server",
+            Self::NoBackend => "no backend",
         }
     }
 }

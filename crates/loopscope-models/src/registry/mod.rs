@@ -189,6 +189,9 @@ impl ModelRegistry {
             Meaning::Absent(absent) => {
                 listing.kind = absent.kind;
                 listing.state = state_of(&absent.absence);
+                if listing.state == State::NeedsServer && listing.servers.is_empty() {
+                    listing.state = State::NoBackend;
+                }
                 (listing.reason, listing.remedy) = (absent.reason(), absent.remedy());
                 if matches!(absent.absence, Absence::NotNative | Absence::NoKey { .. } | Absence::NoRemote) {
                     listing.backend = "http";

@@ -78,8 +78,8 @@ fn show(info: &ModelInfo, (load, first): (Duration, Duration), timed: &[Timed], 
         table.row(vec![
             format!("  {}", one.batch),
             one.calls.to_string(),
-            format!("{:.4}", one.seconds_per_call),
-            format!("{:.4}", one.seconds_per_item),
+            format!("{:.6}", one.seconds_per_call),
+            format!("{:.6}", one.seconds_per_item),
             format!("{:.1}", 1.0 / one.seconds_per_item),
         ]);
     }
