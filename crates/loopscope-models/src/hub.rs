@@ -284,10 +284,9 @@ fn wanted(names: &[String]) -> Vec<String> {
         }
         if let Some(stem) = file.strip_suffix(".safetensors") {
             let beside = |name: String| if folder.is_empty() { name } else { format!("{folder}/{name}") };
-            let is_half = stem.contains(".fp16");
-            let has_half = has(beside(format!("{stem}.fp16.safetensors")));
             // At the root of a pipeline lie the same weights in one piece.
-            return !(is_pipeline && folder.is_empty()) && !stem.contains("non_ema") && (is_half || !has_half);
+            let is_again = stem.contains("non_ema") || (is_pipeline && folder.is_empty());
+            return !is_again && !has(beside(format!("{stem}.fp16.safetensors")));
         }
         let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
         matches!(extension, "json" | "txt" | "model") && !file.starts_with('.') && !file.contains("README")

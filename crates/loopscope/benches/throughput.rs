@@ -3,7 +3,7 @@
 //!
 //! One iteration runs 16 runs of 100 invocations into a new store: 1,600 invocations, 1,600 embeddings, 32 diagrams.
 
-#[expect(dead_code, reason = "the server of the tests; only its good models are called here")]
+#[expect(dead_code, clippy::unwrap_used, reason = "the server of the tests; only its good models are called here")]
 #[path = "../tests/cli/remote/server.rs"]
 mod server;
 

@@ -155,7 +155,7 @@ impl ModelRegistry {
             is_gated: known.is_some_and(|known| known.is_gated),
             download_bytes: known.map(Known::download_bytes),
             memory_bytes: known.map_or(0, Known::memory_bytes),
-            servers: known.map(|known| servers_of(known)).unwrap_or_default(),
+            servers: known.map(servers_of).unwrap_or_default(),
             about: known.map_or_else(String::new, |known| known.about.to_owned()),
         };
         match meaning {

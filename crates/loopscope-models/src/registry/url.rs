@@ -19,6 +19,7 @@ pub(crate) struct BaseUrl {
     origin: Origin,
 }
 
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "without servers nothing is fetched"))]
 impl BaseUrl {
     /// Reads an address: `http` or `https`, a host, perhaps a port and a path, and nothing else.
     ///

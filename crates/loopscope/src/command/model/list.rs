@@ -67,10 +67,10 @@ fn listing_json(registry: &ModelRegistry, listing: &Listing) -> serde_json::Valu
     });
     let asks = listing.state == State::Ready && listing.backend != "candle";
     let info = asks.then(|| registry.info(&listing.name, &serde_json::Map::new()).ok()).flatten();
-    if let (Some(document), Some(info)) = (document.as_object_mut(), info) {
-        if let serde_json::Value::Object(said) = info_json(&info) {
-            document.extend(said);
-        }
+    if let (Some(document), Some(info)) = (document.as_object_mut(), info)
+        && let serde_json::Value::Object(said) = info_json(&info)
+    {
+        document.extend(said);
     }
     document
 }
