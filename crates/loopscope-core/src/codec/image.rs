@@ -62,7 +62,7 @@ pub enum ImageCodecError {
 /// [`ImageCodecError::TooLarge`] for more than [`PIXELS_MAX`] pixels, which nobody would read back;
 /// [`ImageCodecError::Encode`].
 pub fn encode_image(picture: &Picture) -> Result<ImageRecord, ImageCodecError> {
-    check_size(picture.width(), picture.height())?;
+    check_size(picture.width(), picture.height(), PIXELS_MAX)?;
     let mut bytes = Vec::new();
     image_webp::WebPEncoder::new(&mut bytes)
         .encode(picture.rgb(), picture.width(), picture.height(), image_webp::ColorType::Rgb8)
@@ -95,12 +95,18 @@ pub fn image_format(bytes: &[u8]) -> Option<&'static str> {
 /// [`ImageCodecError`] when the format is unknown, there are more than [`PIXELS_MAX`] pixels, or the bytes do not decode
 /// in full.
 pub fn decode_image(format: &str, bytes: &[u8]) -> Result<Picture, ImageCodecError> {
-    match format {
-        "webp" => decode_webp(bytes),
-        "png" => decode_png(bytes),
-        "jpeg" => decode_jpeg(bytes),
-        _ => Err(ImageCodecError::Format { format: format.to_owned() }),
-    }
+    decode_within(format, bytes, PIXELS_MAX)
+}
+
+/// Decodes a picture that a server sent: WebP, PNG or JPEG, whichever its first bytes say.
+///
+/// # Errors
+///
+/// [`ImageCodecError`] when the bytes are of no format that is read, declare more than `pixels_max` or [`PIXELS_MAX`] pixels, or do not
+/// decode in full.
+pub fn decode_foreign_image(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
+    let format = image_format(bytes).ok_or(ImageCodecError::UnknownFormat)?;
+    decode_within(format, bytes, pixels_max.min(PIXELS_MAX))
 }
 
 /// Decodes a picture that comes from elsewhere, and returns it as the store has it: with its bytes as they are.
@@ -122,36 +128,45 @@ pub fn record_of_foreign_image(bytes: Vec<u8>) -> Result<ImageRecord, ImageCodec
     })
 }
 
+fn decode_within(format: &str, bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
+    match format {
+        "webp" => decode_webp(bytes, pixels_max),
+        "png" => decode_png(bytes, pixels_max),
+        "jpeg" => decode_jpeg(bytes, pixels_max),
+        _ => Err(ImageCodecError::Format { format: format.to_owned() }),
+    }
+}
+
 /// Refuses a picture for its size before anything of it is decoded.
-fn check_size(width: u32, height: u32) -> Result<(), ImageCodecError> {
+fn check_size(width: u32, height: u32, pixels_max: u64) -> Result<(), ImageCodecError> {
     let sides = 1..=Picture::SIDE_MAX;
     if !sides.contains(&width) || !sides.contains(&height) {
         return Err(PictureError::Size { width, height }.into());
     }
-    if u64::from(width) * u64::from(height) > PIXELS_MAX {
-        return Err(ImageCodecError::TooLarge { width, height, max: PIXELS_MAX });
+    if u64::from(width) * u64::from(height) > pixels_max {
+        return Err(ImageCodecError::TooLarge { width, height, max: pixels_max });
     }
     Ok(())
 }
 
-fn decode_webp(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
+fn decode_webp(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(bytes)).map_err(ImageCodecError::Decode)?;
     let (width, height) = decoder.dimensions();
-    check_size(width, height)?;
+    check_size(width, height, pixels_max)?;
     let channels: usize = if decoder.has_alpha() { 4 } else { 3 };
     let mut pixels = vec![0; width as usize * height as usize * channels];
     decoder.read_image(&mut pixels).map_err(ImageCodecError::Decode)?;
     Ok(Picture::new(width, height, as_rgb(pixels, channels))?)
 }
 
-fn decode_png(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
+fn decode_png(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     // Palettes become colours, 16 bits the upper 8; grey and transparency are seen to below.
     decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
     decoder.set_ignore_text_chunk(true);
     let mut reader = decoder.read_info().map_err(ImageCodecError::Png)?;
     let (width, height) = reader.info().size();
-    check_size(width, height)?;
+    check_size(width, height, pixels_max)?;
     let (color, _) = reader.output_color_type();
     let length = width as usize * height as usize * color.samples();
     let mut pixels = vec![0; length];
@@ -161,7 +176,7 @@ fn decode_png(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
     Ok(Picture::new(width, height, as_rgb(pixels, color.samples()))?)
 }
 
-fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
+fn decode_jpeg(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
     let side = Picture::SIDE_MAX as usize;
     let options = DecoderOptions::new_safe()
         .set_strict_mode(true)
@@ -171,7 +186,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ImageCodecError> {
     let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(ImageCodecError::Jpeg)?;
     let (width, height) = decoder.info().map_or((0, 0), |info| (u32::from(info.width), u32::from(info.height)));
-    check_size(width, height)?;
+    check_size(width, height, pixels_max)?;
     let pixels = decoder.decode().map_err(ImageCodecError::Jpeg)?;
     Ok(Picture::new(width, height, pixels)?)
 }

@@ -15,7 +15,10 @@ pub use diagram::{
     decode_optional_diagram, encode_diagram, encode_optional_diagram,
 };
 pub use generators::{check_generators, generator_arrays, longest_loop};
-pub use image::{ImageCodecError, PIXELS_MAX, decode_image, encode_image, image_format, record_of_foreign_image};
+pub use image::{
+    ImageCodecError, PIXELS_MAX, decode_foreign_image, decode_image, encode_image, image_format,
+    record_of_foreign_image,
+};
 pub use json::canonical_json;
 pub use npy::{NPY_BYTES_MAX, NPY_HEADER_BYTES_MAX, NpyArray, NpyError, NpyValues, read_npy, write_npy};
 pub use sparse::{SparseCodecError, SparseMatrix, is_npz, read_sparse_npz};

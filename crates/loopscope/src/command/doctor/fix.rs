@@ -12,7 +12,6 @@ use loopscope_core::doctor::{Counts, Diagnosis, DoctorOptions, Finding, FindingK
 use loopscope_core::engine::Outcome;
 use loopscope_core::experiment::{ExperimentId, Origin, OsEntropy, SystemClock};
 use loopscope_core::store::{ExperimentLock, Store};
-use loopscope_models::BuiltinRegistry;
 
 use super::show::{self, Shown};
 use super::watch::watched;
@@ -226,8 +225,9 @@ impl Mender<'_> {
         let mut store = Store::open_existing(&self.global.db, &self.global.open_options())?;
         let experiment = store.experiment(id)?;
         // Of an imported experiment the engine computes what the models that are here can give, and names the others.
+        let registry = self.global.registry()?;
         if experiment.origin == Origin::Native
-            && let Err(error) = check_config(&experiment.config, &BuiltinRegistry)
+            && let Err(error) = check_config(&experiment.config, &registry)
         {
             let name = &experiment.name;
             self.talk.say_anyway(&format!("\"{name}\" ({}) cannot be completed here: {error}", id.short()));
@@ -244,7 +244,7 @@ impl Mender<'_> {
             drop(lock);
             runs
         };
-        let outcome = work(store, id, &self.arguments.engine, self.global, self.talk)?;
+        let outcome = work(store, id, &registry, &self.arguments.engine, self.global, self.talk)?;
         let after = Store::open_read(&self.global.db, &self.global.open_options())?.counts(id)?;
         let computed = [
             ("runs", runs),
@@ -283,9 +283,12 @@ impl Mender<'_> {
         mut shown: Shown,
         unfinished: &BTreeSet<ExperimentId>,
     ) -> anyhow::Result<Diagnosis> {
-        add_unknown_models(self.options.experiment, self.global, &mut diagnosis, &mut |finding| shown.take(finding));
+        let registry = self.global.registry()?;
+        add_unknown_models(self.options.experiment, self.global, &registry, &mut diagnosis, &mut |finding| {
+            shown.take(finding)
+        });
         shown.finish()?;
-        show::summary(&diagnosis, &Beyond::of(unfinished, true, self.global), self.global)?;
+        show::summary(&diagnosis, &Beyond::of(unfinished, true, &registry, self.global), self.global)?;
         Ok(diagnosis)
     }
 }

@@ -13,7 +13,7 @@ use loopscope_core::doctor::{
 use loopscope_core::engine::models_not_here;
 use loopscope_core::experiment::{ExperimentId, ModelName, Origin};
 use loopscope_core::store::Store;
-use loopscope_models::BuiltinRegistry;
+use loopscope_models::ModelRegistry;
 
 use self::show::Shown;
 use crate::args::{DoctorArgs, Global};
@@ -36,6 +36,7 @@ pub(super) fn doctor(arguments: &DoctorArgs, global: &Global, talk: &Talk) -> an
 
 /// Checks, and shows every finding and the sums.
 fn look(options: &DoctorOptions, is_after_repair: bool, global: &Global, talk: &Talk) -> anyhow::Result<Diagnosis> {
+    let registry = global.registry()?;
     let mut shown = Shown::new(global.json);
     talk.detail(&format!("checking {}", global.db.display()));
     let mut unfinished = BTreeSet::new();
@@ -48,9 +49,9 @@ fn look(options: &DoctorOptions, is_after_repair: bool, global: &Global, talk: &
     let open_options = global.open_options();
     let check = |gauge: &Gauge| examine_watched(&global.db, &open_options, options, gauge, &mut found);
     let mut diagnosis = watch::watched(talk, global.json, check)?;
-    add_unknown_models(options.experiment, global, &mut diagnosis, &mut |finding| shown.take(finding));
+    add_unknown_models(options.experiment, global, &registry, &mut diagnosis, &mut |finding| shown.take(finding));
     shown.finish()?;
-    show::summary(&diagnosis, &Beyond::of(&unfinished, is_after_repair, global), global)?;
+    show::summary(&diagnosis, &Beyond::of(&unfinished, is_after_repair, &registry, global), global)?;
     Ok(diagnosis)
 }
 
@@ -66,13 +67,18 @@ struct Beyond {
 }
 
 impl Beyond {
-    fn of(unfinished: &BTreeSet<ExperimentId>, is_after_repair: bool, global: &Global) -> Self {
+    fn of(
+        unfinished: &BTreeSet<ExperimentId>,
+        is_after_repair: bool,
+        registry: &ModelRegistry,
+        global: &Global,
+    ) -> Self {
         let mut beyond = Self { is_after_repair, ..Self::default() };
         // What does not read is a finding already, and then there is nothing to say of its models.
         let Ok(store) = Store::open_read(&global.db, &global.open_options()) else { return beyond };
         for &id in unfinished {
             let Ok(experiment) = store.experiment(id) else { continue };
-            let not_here = models_not_here(&BuiltinRegistry, &store, &experiment).unwrap_or_default();
+            let not_here = models_not_here(registry, &store, &experiment).unwrap_or_default();
             if experiment.origin == Origin::Native && !not_here.is_empty() {
                 beyond.experiments.push(format!("\"{}\" ({})", experiment.name, id.short()));
             }
@@ -86,10 +92,11 @@ impl Beyond {
 fn add_unknown_models(
     experiment: Option<ExperimentId>,
     global: &Global,
+    registry: &ModelRegistry,
     diagnosis: &mut Diagnosis,
     found: &mut dyn FnMut(&Finding),
 ) {
-    let is_known = |name: &str| BuiltinRegistry.info(&ModelName::new(name), &serde_json::Map::new()).is_ok();
+    let is_known = |name: &str| registry.kind(&ModelName::new(name)).is_some();
     let noted = note_unknown_models(&global.db, &global.open_options(), experiment, &is_known, &mut |finding| {
         *diagnosis.counts.entry(finding.severity).or_default().entry(finding.kind).or_default() += 1;
         found(finding);
