@@ -50,7 +50,7 @@ pub enum ExportError {
         defect: String,
     },
     /// It was asked to stop.
-    #[error("the export was stopped; it left nothing behind")]
+    #[error("the export was stopped; files that it had made are gone again")]
     Stopped,
 }
 

@@ -7,9 +7,15 @@
 //! Each kind of file is a feature, because each brings libraries that others need not build.
 
 mod error;
+#[cfg(feature = "images")]
+pub mod images;
 mod place;
 mod progress;
 mod selection;
+#[cfg(any(feature = "parquet", feature = "images"))]
+mod slug;
+#[cfg(feature = "parquet")]
+pub mod tables;
 
 pub use error::ExportError;
 pub use place::{OutputFile, OutputFolder, PlaceError};
