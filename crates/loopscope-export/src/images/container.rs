@@ -95,7 +95,10 @@ pub(super) fn find(format: &str, bytes: Vec<u8>) -> Result<Found, Error> {
         "png" => {
             let file = Png::from_bytes(bytes)?;
             let packet = |chunk: &PngChunk| chunk.contents().strip_prefix(PNG_XMP).map(<[u8]>::to_vec);
-            Found { exif: file.exif().map(plain), xmp: file.chunks().iter().filter(|chunk| is_xmp(chunk)).find_map(packet) }
+            Found {
+                exif: file.exif().map(plain),
+                xmp: file.chunks().iter().filter(|chunk| is_xmp(chunk)).find_map(packet),
+            }
         }
         _ => {
             let file = Jpeg::from_bytes(bytes)?;

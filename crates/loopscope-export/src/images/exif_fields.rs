@@ -68,8 +68,7 @@ fn comment_of(metadata: &PictureMetadata) -> Vec<u8> {
 fn exif_time(moment: &str) -> Option<(String, String)> {
     let (date, time) = moment.strip_suffix('Z')?.split_once('T')?;
     let (time, fraction) = time.split_once('.')?;
-    (date.len() == 10 && time.len() == 8)
-        .then(|| (format!("{} {time}", date.replace('-', ":")), fraction.to_owned()))
+    (date.len() == 10 && time.len() == 8).then(|| (format!("{} {time}", date.replace('-', ":")), fraction.to_owned()))
 }
 
 #[cfg(test)]

@@ -76,10 +76,10 @@ pub fn inspect(path: &Path) -> Result<Inspected, InspectError> {
     let mut bytes = Vec::new();
     std::fs::File::open(path).map_err(failed)?.take(BYTES_MAX).read_to_end(&mut bytes).map_err(failed)?;
     let format = image_format(&bytes).ok_or_else(|| InspectError::Format { path: path.to_owned() })?;
-    let found = find(format, bytes).map_err(|source| InspectError::Damaged { path: path.to_owned(), format, source })?;
+    let found =
+        find(format, bytes).map_err(|source| InspectError::Damaged { path: path.to_owned(), format, source })?;
     let has_any = found.exif.is_some() || found.xmp.is_some();
-    let metadata =
-        found.exif.and_then(metadata_of_exif).or_else(|| found.xmp.as_deref().and_then(metadata_of_xmp));
+    let metadata = found.exif.and_then(metadata_of_exif).or_else(|| found.xmp.as_deref().and_then(metadata_of_xmp));
     match metadata {
         Some(metadata) => Ok(Inspected { file: path.to_owned(), format, metadata }),
         None => {

@@ -1,8 +1,7 @@
 //! XMP: what programs for pictures, archives and searches read, in a namespace of our own beside the common ones.
 
 use roxmltree::Document;
-use xmp_writer::XmpWriter;
-use xmp_writer::types::{CustomNamespace, DateTime, Namespace, Timezone};
+use xmp_writer::{CustomNamespace, DateTime, Namespace, Timezone, XmpWriter};
 
 use super::PictureMetadata;
 

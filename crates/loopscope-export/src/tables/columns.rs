@@ -250,3 +250,34 @@ impl Table {
         Schema::new(self.columns.iter().map(field).collect::<Vec<_>>())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPORTED: [&str; 12] = [
+        "experiments",
+        "runs",
+        "invocations",
+        "embeddings",
+        "persistence_diagrams",
+        "pairs",
+        "clustering_results",
+        "embedding_clusters",
+        "model_versions",
+        "failures",
+        "wide",
+        "images",
+    ];
+
+    #[test]
+    fn the_page_has_every_column_in_order_with_what_may_be_null() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../SCHEMA.md")).unwrap();
+        for name in EXPORTED {
+            let table = table(name, false, 1);
+            let shown = |column: &Column| format!("`{}`{}", column.name, if column.is_optional { "?" } else { "" });
+            let columns = table.columns.iter().map(shown).collect::<Vec<_>>().join(", ");
+            assert!(!columns.is_empty() && page.contains(&format!("| {columns} |")), "{name}: {columns}");
+        }
+    }
+}

@@ -139,8 +139,11 @@ impl Export<'_, '_> {
         self.progress.begin(Part { name: "embeddings", total: self.counts.embeddings, unit: "rows" });
         let mut done = 0;
         for model in self.models.clone() {
-            for (dimension, experiments) in self.dimensions_of(&model)? {
-                let file = format!("embeddings/{}.parquet", self.slugs.name(model.as_str()));
+            let lengths = self.dimensions_of(&model)?;
+            let has_several = lengths.len() > 1;
+            for (dimension, experiments) in lengths {
+                let name = if has_several { format!("{model}-{dimension}") } else { model.to_string() };
+                let file = format!("embeddings/{}.parquet", self.slugs.name(&name));
                 self.embeddings_of(&model, dimension, &experiments, &file, &mut done)?;
             }
         }

@@ -119,7 +119,11 @@ fn write_columns(out: &mut String, tables: &[WrittenTable]) -> std::fmt::Result 
     let Some(name) = tables.iter().find_map(vectors_of) else { return Ok(()) };
     writeln!(out, "## Vectors\n\nOne configuration for each embedding model; they join by `invocation_id`.\n")?;
     writeln!(out, "```python")?;
-    writeln!(out, "vectors = datasets.load_dataset(\".\", {}, split=\"train\")", quoted(&format!("embeddings-{name}")))?;
+    writeln!(
+        out,
+        "vectors = datasets.load_dataset(\".\", {}, split=\"train\")",
+        quoted(&format!("embeddings-{name}"))
+    )?;
     writeln!(out, "print(len(vectors[0][\"vector\"]))\n```\n")
 }
 
