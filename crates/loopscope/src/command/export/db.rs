@@ -2,22 +2,15 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use loopscope_core::experiment::ExperimentId;
 use loopscope_core::export::export_db;
 use loopscope_core::store::{MergedExperiment, Store, StoreError};
 
-use super::merge::{print_clusterings, print_experiment};
 use crate::args::Global;
+use crate::command::merge::{print_clusterings, print_experiment};
 use crate::failure::{Exit, unless_unread};
 use crate::report::{Talk, bytes, print, print_json};
-
-/// Ways out of the store.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ExportCommand {
-    /// Write experiments into a database of their own, with everything that they refer to
-    Db(ExportDbArgs),
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportDbArgs {
@@ -29,13 +22,7 @@ pub(crate) struct ExportDbArgs {
     target: PathBuf,
 }
 
-pub(super) fn execute(command: &ExportCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
-    match command {
-        ExportCommand::Db(arguments) => db(arguments, global, talk),
-    }
-}
-
-fn db(arguments: &ExportDbArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
+pub(super) fn db(arguments: &ExportDbArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     let options = global.open_options();
     let store = Store::open_read(&global.db, &options)?;
     let experiments = arguments

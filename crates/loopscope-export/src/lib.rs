@@ -1,0 +1,17 @@
+//! Ways out of the record: tables, pictures, charts, video.
+//!
+//! An export reads one state of a store and writes files of its own. It never writes the store, never prints, and never
+//! leaves half a file under the name of a whole one: everything is written beside its place and renamed when it is done.
+//! What it finds unfinished it exports as far as it is there, and says so.
+//!
+//! Each kind of file is a feature, because each brings libraries that others need not build.
+
+mod error;
+mod place;
+mod progress;
+mod selection;
+
+pub use error::ExportError;
+pub use place::{OutputFile, OutputFolder, PlaceError};
+pub use progress::{Part, Progress, Silent};
+pub use selection::{Selection, Unfinished};
