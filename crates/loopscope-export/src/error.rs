@@ -49,6 +49,13 @@ pub enum ExportError {
         /// What is wrong with it.
         defect: String,
     },
+    /// An analysis that a chart draws could not be made.
+    #[error(transparent)]
+    Analysis(#[from] loopscope_core::analysis::AnalysisError),
+    /// A chart or a label did not become pixels or a page.
+    #[cfg(feature = "charts")]
+    #[error(transparent)]
+    Pixels(#[from] crate::PixelError),
     /// It was asked to stop.
     #[error("the export was stopped; it left nothing behind")]
     Stopped,

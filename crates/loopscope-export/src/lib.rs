@@ -6,12 +6,20 @@
 //!
 //! Each kind of file is a feature, because each brings libraries that others need not build.
 
+#[cfg(feature = "charts")]
+pub mod chart;
 mod error;
+#[cfg(feature = "charts")]
+mod figure;
+#[cfg(feature = "charts")]
+mod pixels;
 mod place;
 mod progress;
 mod selection;
 
 pub use error::ExportError;
+#[cfg(feature = "charts")]
+pub use figure::{PixelError, Raster};
 pub use place::{OutputFile, OutputFolder, PlaceError};
 pub use progress::{Part, Progress, Silent};
 pub use selection::{Selection, Unfinished};

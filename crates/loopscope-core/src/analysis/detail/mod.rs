@@ -35,6 +35,8 @@ pub struct StrandKey {
     pub run: usize,
     /// The model whose outputs these are, with its place where the network has it more than once.
     pub place: String,
+    /// That place in the network, from 0.
+    pub position: usize,
 }
 
 /// One run and what became of it.
@@ -86,6 +88,11 @@ impl<'a> Details<'a> {
     }
 
     fn key(embedder: &ModelName, strand: &Strand) -> StrandKey {
-        StrandKey { embedder: embedder.clone(), run: strand.run, place: strand.place.clone() }
+        StrandKey {
+            embedder: embedder.clone(),
+            run: strand.run,
+            place: strand.place.clone(),
+            position: strand.position,
+        }
     }
 }
