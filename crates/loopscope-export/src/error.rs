@@ -57,7 +57,7 @@ pub enum ExportError {
     #[error(transparent)]
     Pixels(#[from] crate::PixelError),
     /// It was asked to stop.
-    #[error("the export was stopped; it left nothing behind")]
+    #[error("the export was stopped; files that it had made are gone again")]
     Stopped,
 }
 

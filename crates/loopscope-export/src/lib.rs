@@ -11,11 +11,17 @@ pub mod chart;
 mod error;
 #[cfg(feature = "charts")]
 mod figure;
+#[cfg(feature = "images")]
+pub mod images;
 #[cfg(feature = "charts")]
 mod pixels;
 mod place;
 mod progress;
 mod selection;
+#[cfg(any(feature = "parquet", feature = "images"))]
+mod slug;
+#[cfg(feature = "parquet")]
+pub mod tables;
 
 pub use error::ExportError;
 #[cfg(feature = "charts")]

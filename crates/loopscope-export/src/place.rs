@@ -115,19 +115,31 @@ impl OutputFile {
     /// # Errors
     ///
     /// [`PlaceError`]; the file is then not there.
-    pub fn finish(mut self) -> Result<u64, PlaceError> {
+    pub fn finish(self) -> Result<u64, PlaceError> {
+        if let Some(file) = &self.file {
+            file.sync_all().map_err(io_error("writing", &self.path))?;
+        }
+        self.finish_unsynced()
+    }
+
+    /// Gives the file its name without waiting for the disk, for one of many: a loss of power may take it.
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    pub fn finish_unsynced(mut self) -> Result<u64, PlaceError> {
         let Some(file) = self.file.take() else { return Ok(0) };
-        let outcome = self.put_in_place(&file);
+        let outcome = self.put_in_place();
         if outcome.is_err() {
+            // So that it is taken away.
             self.file = Some(file);
         }
         outcome
     }
 
-    fn put_in_place(&self, file: &File) -> Result<u64, PlaceError> {
+    fn put_in_place(&self) -> Result<u64, PlaceError> {
         // By name: another program may have written it anew.
         let bytes = fs::metadata(&self.temporary).map_err(io_error("writing", &self.path))?.len();
-        file.sync_all().map_err(io_error("writing", &self.path))?;
         if self.may_replace {
             fs::rename(&self.temporary, &self.path).map_err(io_error("writing", &self.path))?;
             return Ok(bytes);
@@ -183,9 +195,13 @@ struct List {
 pub struct OutputFolder {
     path: PathBuf,
     may_replace: bool,
+    /// Whether the folder itself is this export's.
     is_new: bool,
     before: List,
     written: List,
+    /// Those of the written files that replaced none.
+    fresh: Vec<PathBuf>,
+    is_finished: bool,
     bytes: u64,
 }
 
@@ -215,7 +231,16 @@ impl OutputFolder {
             Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
             Err(_) => List::default(),
         };
-        Ok(Self { path: path.to_owned(), may_replace, is_new, before, written: List::default(), bytes: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            may_replace,
+            is_new,
+            before,
+            written: List::default(),
+            fresh: Vec::new(),
+            is_finished: false,
+            bytes: 0,
+        })
     }
 
     /// Returns the folder.
@@ -233,16 +258,38 @@ impl OutputFolder {
         OutputFile::begin(&self.path.join(relative), self.may_replace)
     }
 
-    /// Gives a file of the folder its name; returns its bytes.
+    /// Puts a file of the folder on the disk and gives it its name; returns its bytes.
     ///
     /// # Errors
     ///
     /// [`PlaceError`].
     pub fn keep(&mut self, file: OutputFile) -> Result<u64, PlaceError> {
-        let relative = file.path().strip_prefix(&self.path).map(Path::to_owned).unwrap_or_default();
-        let bytes = file.finish()?;
+        self.keep_by(file, OutputFile::finish)
+    }
+
+    /// Gives a file of the folder its name without waiting for the disk, for one of many; returns its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`PlaceError`].
+    pub fn keep_unsynced(&mut self, file: OutputFile) -> Result<u64, PlaceError> {
+        self.keep_by(file, OutputFile::finish_unsynced)
+    }
+
+    fn keep_by(
+        &mut self,
+        file: OutputFile,
+        finish: fn(OutputFile) -> Result<u64, PlaceError>,
+    ) -> Result<u64, PlaceError> {
+        let path = file.path().to_owned();
+        let is_fresh = path.symlink_metadata().is_err();
+        let bytes = finish(file)?;
+        let relative = path.strip_prefix(&self.path).unwrap_or(&path);
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
         self.written.files.insert(parts.join("/"));
+        if is_fresh {
+            self.fresh.push(path);
+        }
         self.bytes += bytes;
         Ok(bytes)
     }
@@ -270,23 +317,35 @@ impl OutputFolder {
         let text = serde_json::to_vec_pretty(&self.written).map_err(io::Error::other);
         text.and_then(|text| list.write_all(&text)).map_err(io_error("writing", &self.path.join(Self::LIST)))?;
         list.finish()?;
-        self.is_new = false;
+        self.is_finished = true;
         Ok(self.bytes)
     }
 }
 
 impl Drop for OutputFolder {
     fn drop(&mut self) {
+        if self.is_finished {
+            return;
+        }
+        // What was not there before is taken away again; what cannot be is of use as it is, a whole file.
+        for path in &self.fresh {
+            fs::remove_file(path).ok();
+            remove_empty_folders(path, &self.path);
+        }
         if self.is_new {
-            // What was made for an export that failed: files that have their names are taken away, then the folder if empty.
-            for relative in &self.written.files {
-                let path = self.path.join(relative);
-                fs::remove_file(&path).ok();
-                remove_empty_folders(&path, &self.path);
-            }
-            fs::remove_dir(&self.path).ok();
+            remove_all_empty(&self.path);
         }
     }
+}
+
+/// Removes a folder in which there are only folders.
+fn remove_all_empty(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_all_empty(&entry.path());
+        }
+    }
+    fs::remove_dir(folder).ok();
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>, PlaceError> {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use loopscope_core::backend::nearest_name;
 use loopscope_core::experiment::{Experiment, ModelName};
-use loopscope_core::store::{Store, StoreError};
+use loopscope_core::store::{ExperimentCounts, Store, StoreError};
+use serde::Serialize;
 
 use crate::{ExportError, Progress};
 
@@ -16,12 +17,12 @@ pub struct Selection {
 }
 
 /// An experiment that is not complete.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unfinished {
     /// Its name.
     pub name: String,
-    /// Invocations, embeddings and diagrams that are there.
-    pub there: (u64, u64, u64),
+    /// What is there of it.
+    pub there: ExperimentCounts,
 }
 
 impl Selection {
@@ -91,8 +92,7 @@ impl Selection {
                 "experiment \"{}\" is not complete; exported is what is there: {} invocations, {} embeddings, {} diagrams",
                 experiment.name, counts.invocations, counts.embeddings, counts.persistence_diagrams
             ));
-            let there = (counts.invocations, counts.embeddings, counts.persistence_diagrams);
-            unfinished.push(Unfinished { name: experiment.name.clone(), there });
+            unfinished.push(Unfinished { name: experiment.name.clone(), there: counts });
         }
         Ok(unfinished)
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 
+#[cfg(feature = "images")]
+use crate::command::InspectArgs;
 use crate::command::{
     AnalyseCommand, ArrayCommand, ClusterCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs,
 };
@@ -119,6 +121,9 @@ pub(crate) enum Command {
     /// Write parts of the record into files of their own
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Say where an exported picture comes from: experiment, run, step, prompt, model, seed
+    #[cfg(feature = "images")]
+    Inspect(InspectArgs),
     /// Carry records of other programs into the database
     #[command(subcommand)]
     Import(ImportCommand),

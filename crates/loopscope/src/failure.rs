@@ -7,8 +7,10 @@ use loopscope_core::config::ConfigError;
 use loopscope_core::engine::EngineError;
 use loopscope_core::import::legacy::ImportError;
 use loopscope_core::store::{MergeError, StoreError};
+use loopscope_export::ExportError;
 
 use crate::args::Global;
+use crate::command::export::hint as hint_of_export;
 use crate::command::import::hint_of as hint_of_import;
 use crate::report::{Talk, print_json_line};
 
@@ -105,6 +107,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| is_config(cause) || cause.is::<UsageError>()) {
         return Exit::Usage;
     }
+    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ExportError::UnknownModel { .. }))) {
+        return Exit::Usage;
+    }
     match store_error(error) {
         Some(StoreError::NotFound { .. } | StoreError::Ambiguous { .. } | StoreError::Refused { .. }) => Exit::Usage,
         _ => Exit::Failed,
@@ -125,6 +130,9 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
         if let Some(ImportError::Store(error)) = cause.downcast_ref() {
             return Some(error);
         }
+        if let Some(ExportError::Store(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
         cause.downcast_ref::<StoreError>()
     })
 }
@@ -140,6 +148,10 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     }
     let import = error.chain().find_map(|cause| cause.downcast_ref::<ImportError>());
     if let Some(hint) = import.and_then(|error| hint_of_import(error, global)) {
+        return Some(hint);
+    }
+    let export = error.chain().find_map(|cause| cause.downcast_ref::<ExportError>());
+    if let Some(hint) = export.and_then(|error| hint_of_export(error, global)) {
         return Some(hint);
     }
     let resume = global.command("experiment resume latest");

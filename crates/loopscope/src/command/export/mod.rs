@@ -3,12 +3,21 @@
 #[cfg(feature = "charts")]
 mod charts;
 mod db;
+#[cfg(feature = "parquet")]
+mod hf;
+#[cfg(feature = "images")]
+mod images;
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use clap::Subcommand;
+use loopscope_core::store::Store;
+use loopscope_export::{ExportError, PlaceError};
 
 use crate::args::Global;
 use crate::failure::Exit;
-use crate::report::Talk;
+use crate::report::{ExportReporter, Talk};
+use crate::signals::stop_on_signal;
 
 /// Ways out of the store.
 #[derive(Debug, Subcommand)]
@@ -18,6 +27,15 @@ pub(crate) enum ExportCommand {
     /// Draw what analyses find: 26 kinds of charts as SVG, PNG or PDF
     #[cfg(feature = "charts")]
     Charts(charts::ChartsArgs),
+    /// Write every table as a Parquet file, for polars, DuckDB, pandas
+    #[cfg(feature = "parquet")]
+    Parquet(parquet::ExportParquetArgs),
+    /// Write a Hugging Face data set: `datasets.load_dataset` gives every step with its picture or text
+    #[cfg(feature = "parquet")]
+    Hf(hf::ExportHfArgs),
+    /// Write the pictures as files that say where they come from
+    #[cfg(feature = "images")]
+    Images(images::ExportImagesArgs),
 }
 
 pub(super) fn execute(command: &ExportCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
@@ -25,5 +43,51 @@ pub(super) fn execute(command: &ExportCommand, global: &Global, talk: &Talk) -> 
         ExportCommand::Db(arguments) => db::db(arguments, global, talk),
         #[cfg(feature = "charts")]
         ExportCommand::Charts(arguments) => charts::charts(arguments, global, talk),
+        #[cfg(feature = "parquet")]
+        ExportCommand::Parquet(arguments) => parquet::parquet(arguments, global, talk),
+        #[cfg(feature = "parquet")]
+        ExportCommand::Hf(arguments) => hf::hf(arguments, global, talk),
+        #[cfg(feature = "images")]
+        ExportCommand::Images(arguments) => images::images(arguments, global, talk),
+    }
+}
+
+/// Exports from the database, while bars show how far it is; `None` when it was stopped.
+///
+/// # Errors
+///
+/// Whatever stopped it, but for the one who waits for it.
+pub(super) fn export<T>(
+    global: &Global,
+    talk: &Talk,
+    work: impl FnOnce(&Store, &mut ExportReporter) -> Result<T, ExportError>,
+) -> anyhow::Result<Option<T>> {
+    let stop = stop_on_signal()?;
+    let store = Store::open_read(&global.db, &global.open_options())?;
+    let mut reporter = ExportReporter::new(talk, stop);
+    let outcome = work(&store, &mut reporter);
+    reporter.end();
+    match outcome {
+        Ok(written) => Ok(Some(written)),
+        Err(error @ ExportError::Stopped) => {
+            talk.say_anyway(&error.to_string());
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the next move where an export was refused.
+pub(crate) fn hint(error: &ExportError, global: &Global) -> Option<String> {
+    match error {
+        ExportError::Place(PlaceError::Exists { .. } | PlaceError::NotEmpty { .. }) => {
+            Some("name another place, or --force to replace what an earlier export wrote there".to_owned())
+        }
+        ExportError::Place(PlaceError::Io { .. }) => Some("name a place that can be written".to_owned()),
+        ExportError::UnknownModel { known, .. } => Some(format!("there are: {}", known.join(", "))),
+        ExportError::Nothing { .. } => {
+            Some(format!("`{}` computes what is missing", global.command("experiment resume latest")))
+        }
+        _ => None,
     }
 }
