@@ -56,6 +56,14 @@ pub enum ExportError {
     #[cfg(feature = "charts")]
     #[error(transparent)]
     Pixels(#[from] crate::PixelError),
+    /// Tiles that are too small, or a sheet that is too large.
+    #[cfg(feature = "charts")]
+    #[error(transparent)]
+    Layout(#[from] crate::mosaic::LayoutError),
+    /// A video was not made.
+    #[cfg(feature = "video")]
+    #[error(transparent)]
+    Video(#[from] crate::video::VideoError),
     /// It was asked to stop.
     #[error("the export was stopped; files that it had made are gone again")]
     Stopped,

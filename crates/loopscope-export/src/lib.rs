@@ -14,14 +14,20 @@ mod figure;
 #[cfg(feature = "images")]
 pub mod images;
 #[cfg(feature = "charts")]
+pub mod mosaic;
+#[cfg(feature = "charts")]
 mod pixels;
 mod place;
 mod progress;
 mod selection;
+#[cfg(feature = "charts")]
+pub mod site;
 #[cfg(any(feature = "parquet", feature = "images"))]
 mod slug;
 #[cfg(feature = "parquet")]
 pub mod tables;
+#[cfg(feature = "video")]
+pub mod video;
 
 pub use error::ExportError;
 #[cfg(feature = "charts")]

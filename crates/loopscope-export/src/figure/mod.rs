@@ -12,7 +12,7 @@ mod mark;
 mod pdf;
 pub(crate) mod raster;
 mod scale;
-mod svg;
+pub(crate) mod svg;
 
 pub(crate) use color::Color;
 pub(crate) use layout::{ColorBar, Figure, LegendItem, Panel, Swatch};

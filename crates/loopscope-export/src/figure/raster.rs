@@ -28,6 +28,9 @@ pub enum PixelError {
     /// The encoder refused.
     #[error("the picture does not encode as PNG")]
     Png(#[source] png::EncodingError),
+    /// Another encoder refused.
+    #[error("the picture does not encode: {0}")]
+    Encode(String),
     /// The page was not made.
     #[error("the chart does not become a PDF: {0}")]
     Pdf(String),

@@ -7,42 +7,42 @@ use super::{Anchor, Color, Dash, Stroke};
 
 /// An SVG on its way; coordinates are pixels from the top left.
 #[derive(Debug)]
-pub(super) struct Svg {
+pub(crate) struct Svg {
     text: String,
 }
 
 /// How a text looks.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Style {
-    pub(super) size: f64,
-    pub(super) is_bold: bool,
-    pub(super) color: Color,
-    pub(super) anchor: Anchor,
+pub(crate) struct Style {
+    pub(crate) size: f64,
+    pub(crate) is_bold: bool,
+    pub(crate) color: Color,
+    pub(crate) anchor: Anchor,
     /// Degrees, clockwise, round the place of the text.
-    pub(super) turn: f64,
+    pub(crate) turn: f64,
 }
 
 impl Style {
-    pub(super) const fn new(size: f64, color: Color) -> Self {
+    pub(crate) const fn new(size: f64, color: Color) -> Self {
         Self { size, is_bold: false, color, anchor: Anchor::Start, turn: 0.0 }
     }
 
-    pub(super) const fn bold(self) -> Self {
+    pub(crate) const fn bold(self) -> Self {
         Self { is_bold: true, ..self }
     }
 
-    pub(super) const fn anchored(self, anchor: Anchor) -> Self {
+    pub(crate) const fn anchored(self, anchor: Anchor) -> Self {
         Self { anchor, ..self }
     }
 
-    pub(super) const fn turned(self, turn: f64) -> Self {
+    pub(crate) const fn turned(self, turn: f64) -> Self {
         Self { turn, ..self }
     }
 }
 
 impl Svg {
     /// Begins a picture; the title and the description are for those who cannot see it.
-    pub(super) fn new(width: f64, height: f64, title: &str, description: &str) -> Self {
+    pub(crate) fn new(width: f64, height: f64, title: &str, description: &str) -> Self {
         let (w, h) = (number(width), number(height));
         let text = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
@@ -53,7 +53,7 @@ impl Svg {
         Self { text }
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.text.push_str("</svg>\n");
         self.text
     }
@@ -64,15 +64,15 @@ impl Svg {
         self.text.push('\n');
     }
 
-    pub(super) fn open(&mut self, class: &str) {
+    pub(crate) fn open(&mut self, class: &str) {
         self.push(format_args!("<g class=\"{class}\">"));
     }
 
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.push(format_args!("</g>"));
     }
 
-    pub(super) fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, fill: Color, opacity: f64) {
+    pub(crate) fn rect(&mut self, x: f64, y: f64, width: f64, height: f64, fill: Color, opacity: f64) {
         self.push(format_args!(
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"{}/>",
             number(x),
@@ -84,7 +84,7 @@ impl Svg {
         ));
     }
 
-    pub(super) fn outline(&mut self, x: f64, y: f64, width: f64, height: f64, stroke: Stroke) {
+    pub(crate) fn outline(&mut self, x: f64, y: f64, width: f64, height: f64, stroke: Stroke) {
         self.push(format_args!(
             "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"none\"{}/>",
             number(x),
@@ -95,7 +95,7 @@ impl Svg {
         ));
     }
 
-    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: Stroke) {
+    pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64), stroke: Stroke) {
         self.push(format_args!(
             "<path d=\"M{} {}L{} {}\"{}/>",
             number(from.0),
@@ -106,7 +106,7 @@ impl Svg {
         ));
     }
 
-    pub(super) fn polyline(&mut self, points: &[(f64, f64)], stroke: Stroke) {
+    pub(crate) fn polyline(&mut self, points: &[(f64, f64)], stroke: Stroke) {
         self.push(format_args!(
             "<path d=\"{}\" fill=\"none\" stroke-linejoin=\"round\"{}/>",
             path(points, false),
@@ -114,7 +114,7 @@ impl Svg {
         ));
     }
 
-    pub(super) fn polygon(&mut self, points: &[(f64, f64)], fill: Color, opacity: f64, outline: Option<Stroke>) {
+    pub(crate) fn polygon(&mut self, points: &[(f64, f64)], fill: Color, opacity: f64, outline: Option<Stroke>) {
         self.push(format_args!(
             "<path d=\"{}\" fill=\"{}\"{}{}/>",
             path(points, true),
@@ -125,7 +125,7 @@ impl Svg {
     }
 
     /// Draws any path; `data` is made of numbers that were rounded.
-    pub(super) fn path(&mut self, data: &str, fill: Option<Color>, opacity: f64, stroke: Option<Stroke>) {
+    pub(crate) fn path(&mut self, data: &str, fill: Option<Color>, opacity: f64, stroke: Option<Stroke>) {
         self.push(format_args!(
             "<path d=\"{data}\" fill=\"{}\"{}{}/>",
             fill.map_or_else(|| "none".to_owned(), hex),
@@ -134,7 +134,7 @@ impl Svg {
         ));
     }
 
-    pub(super) fn circle(&mut self, center: (f64, f64), radius: f64) {
+    pub(crate) fn circle(&mut self, center: (f64, f64), radius: f64) {
         self.push(format_args!(
             "<circle cx=\"{}\" cy=\"{}\" r=\"{}\"/>",
             number(center.0),
@@ -144,18 +144,18 @@ impl Svg {
     }
 
     /// Draws a form in the look of the group around it.
-    pub(super) fn shape(&mut self, data: &str) {
+    pub(crate) fn shape(&mut self, data: &str) {
         self.push(format_args!("<path d=\"{data}\"/>"));
     }
 
     /// Opens a group of forms of one look.
-    pub(super) fn open_filled(&mut self, fill: Color, opacity: f64, outline: Option<Color>) {
+    pub(crate) fn open_filled(&mut self, fill: Color, opacity: f64, outline: Option<Color>) {
         let outline =
             outline.map(|color| format!(" stroke=\"{}\" stroke-width=\"0.8\"", hex(color))).unwrap_or_default();
         self.push(format_args!("<g fill=\"{}\"{}{outline}>", hex(fill), opacity_of("fill-opacity", opacity)));
     }
 
-    pub(super) fn text(&mut self, at: (f64, f64), text: &str, style: Style) {
+    pub(crate) fn text(&mut self, at: (f64, f64), text: &str, style: Style) {
         let anchor = match style.anchor {
             Anchor::Start => "",
             Anchor::Middle => " text-anchor=\"middle\"",
@@ -176,7 +176,7 @@ impl Svg {
         ));
     }
 
-    pub(super) fn picture(&mut self, x: f64, y: f64, width: f64, height: f64, png: &[u8]) {
+    pub(crate) fn picture(&mut self, x: f64, y: f64, width: f64, height: f64, png: &[u8]) {
         self.push(format_args!(
             "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" xlink:href=\"data:image/png;base64,{}\"/>",
             number(x),
@@ -221,13 +221,13 @@ fn opacity_of(name: &str, opacity: f64) -> String {
 }
 
 /// Writes a coordinate: a hundredth of a pixel, no more digits than it needs.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let rounded = (value * 100.0).round() / 100.0;
     // Not -0, and nothing that SVG cannot read.
     if rounded == 0.0 || !rounded.is_finite() { "0".to_owned() } else { rounded.to_string() }
 }
 
-pub(super) fn hex(color: Color) -> String {
+pub(crate) fn hex(color: Color) -> String {
     format!("#{:02x}{:02x}{:02x}", color[0], color[1], color[2])
 }
 

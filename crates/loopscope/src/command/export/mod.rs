@@ -9,6 +9,12 @@ mod hf;
 mod images;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "charts")]
+mod pictures;
+#[cfg(feature = "charts")]
+mod site;
+#[cfg(feature = "video")]
+mod video;
 
 use clap::Subcommand;
 use loopscope_core::store::Store;
@@ -27,6 +33,21 @@ pub(crate) enum ExportCommand {
     /// Draw what analyses find: 26 kinds of charts as SVG, PNG or PDF
     #[cfg(feature = "charts")]
     Charts(charts::ChartsArgs),
+    /// Make one sheet of all runs: a row a prompt, a column a network and seed
+    #[cfg(feature = "charts")]
+    Mosaic(pictures::MosaicArgs),
+    /// Make one sheet of runs over time: a row a run, its pictures from left to right
+    #[cfg(feature = "charts")]
+    Timeline(pictures::TimelineArgs),
+    /// Make one sheet of all pictures of a run
+    #[cfg(feature = "charts")]
+    Grid(pictures::GridArgs),
+    /// Make a video of all runs side by side, turn by turn
+    #[cfg(feature = "video")]
+    Video(video::VideoArgs),
+    /// Write a folder with summary, charts and filmstrips that opens in a browser from disk
+    #[cfg(feature = "charts")]
+    Site(site::SiteArgs),
     /// Write every table as a Parquet file, for polars, DuckDB, pandas
     #[cfg(feature = "parquet")]
     Parquet(parquet::ExportParquetArgs),
@@ -43,6 +64,16 @@ pub(super) fn execute(command: &ExportCommand, global: &Global, talk: &Talk) -> 
         ExportCommand::Db(arguments) => db::db(arguments, global, talk),
         #[cfg(feature = "charts")]
         ExportCommand::Charts(arguments) => charts::charts(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Mosaic(arguments) => pictures::mosaic_sheet(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Timeline(arguments) => pictures::timeline_sheet(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Grid(arguments) => pictures::grid_sheet(arguments, global, talk),
+        #[cfg(feature = "video")]
+        ExportCommand::Video(arguments) => video::video(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Site(arguments) => site::site(arguments, global, talk),
         #[cfg(feature = "parquet")]
         ExportCommand::Parquet(arguments) => parquet::parquet(arguments, global, talk),
         #[cfg(feature = "parquet")]
