@@ -22,23 +22,28 @@ pub(super) fn barcode(source: &Source<'_>) -> Result<Outcome, ExportError> {
     for embedder in source.details().embedders() {
         let shown = diagrams.iter().filter(|d| d.embedder == embedder && runs.contains(&d.run));
         let mut facets = Facets::of(shown, |diagram| {
-            vec![names.short[prompt_of[diagram.run]].clone(), run_name(source, diagram.run), diagram.run.to_string()]
+            vec![
+                names.short[prompt_of[diagram.run]].clone(),
+                source.network(diagram.run).to_owned(),
+                run_name(source, diagram.run),
+            ]
         });
         if facets.members.is_empty() {
             continue;
         }
+        let (titles, shared) = facets.titles();
         let left_out = facets.limit();
         let largest = facets.members.iter().flatten().flat_map(|d| d.bars.iter().flatten()).map(|bar| bar.1);
         let largest = largest.filter(|death| death.is_finite()).fold(0.0, f64::max);
         let largest = if largest > 0.0 { largest } else { 1.0 };
         let mut figure = Figure::new("Barcodes");
-        figure.subtitle = subtitle(source, embedder.as_str());
+        figure.subtitle = subtitle(source, &format!("{embedder} · {shared}"));
         figure.legend = dimensions_legend(diagrams);
         figure.columns = columns(facets.members.len()).min(3);
         figure.x_label = "distance".to_owned();
         figure.panel_height = Some(230.0);
         let (mut drawn, mut short) = (0, 0);
-        for members in &facets.members {
+        for (title, members) in titles.into_iter().zip(&facets.members) {
             let diagram = members[0];
             let mut bars: Vec<(usize, f64, f64)> = Vec::new();
             for (dimension, of_dimension) in diagram.bars.iter().enumerate() {
@@ -69,7 +74,6 @@ pub(super) fn barcode(source: &Source<'_>) -> Result<Outcome, ExportError> {
                     stroke: Stroke::new(look(dimension).0, width),
                 });
             }
-            let title = format!("{} · {}", names.short[prompt_of[diagram.run]], run_name(source, diagram.run));
             let x = Axis::Linear { low: 0.0, high: end };
             figure.panels.push(Panel { title, x, y: Axis::Bare { low: 0.0, high: count }, marks });
         }

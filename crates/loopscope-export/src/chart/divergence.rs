@@ -3,6 +3,7 @@
 use loopscope_analysis::bootstrap::quantile;
 use loopscope_core::analysis::detail::DivergenceDetail;
 
+use super::barcode::part;
 use super::density::sorted;
 use super::facet::{Facets, Names, columns, counted, finish, key_of_strand, prompt_of_runs, prompts, subtitle};
 use super::{Chart, Outcome, Skip, Source};
@@ -18,7 +19,18 @@ pub(super) fn curves(source: &Source<'_>) -> Result<Outcome, ExportError> {
         Ok(pairs) => pairs,
         Err(skip) => return Ok(Err(skip)),
     };
-    let mut facets = Facets::of(pairs, |pair| key_of_strand(source, &pair.key));
+    let mut charts = Vec::new();
+    for embedder in source.details().embedders() {
+        let own: Vec<&DivergenceDetail> = pairs.iter().filter(|pair| pair.key.embedder == embedder).collect();
+        if !own.is_empty() {
+            charts.push(Chart::of(part(source, embedder.as_str()), &curves_figure(source, &own)));
+        }
+    }
+    Ok(Ok(charts))
+}
+
+fn curves_figure(source: &Source<'_>, pairs: &[&DivergenceDetail]) -> Figure {
+    let mut facets = Facets::of(pairs.iter().copied(), |pair| key_of_strand(source, &pair.key));
     let (titles, shared) = facets.titles();
     let left_out = facets.limit();
     let turns = pairs.iter().map(|pair| pair.distances.len()).max().unwrap_or(1);
@@ -83,7 +95,7 @@ pub(super) fn curves(source: &Source<'_>) -> Result<Outcome, ExportError> {
         }
     ));
     finish(source, &mut figure, left_out);
-    Ok(Ok(vec![Chart::of("", &figure)]))
+    figure
 }
 
 pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
@@ -98,20 +110,22 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
     }
     let prompts = prompts(source);
     let (names, prompt_of) = (Names::of("Prompts", &prompts), prompt_of_runs(source, &prompts));
-    // Networks and places are the columns of each embedder's panel.
-    let columns_of = Facets::of(pairs, |pair| key_of_strand(source, &pair.key)[1..].to_vec());
-    let (mut column_names, shared_network) = columns_of.titles();
-    if column_names.iter().all(String::is_empty) {
-        column_names = vec![shared_network.clone()];
-    }
-    let column_of = |pair: &DivergenceDetail| {
-        let holds = |members: &Vec<&DivergenceDetail>| members.iter().any(|other| std::ptr::eq(*other, pair));
-        columns_of.members.iter().position(holds).unwrap_or(0)
-    };
     let facets = Facets::of(pairs, |pair| vec![pair.key.embedder.to_string()]);
     let (titles, shared) = facets.titles();
+    // Networks and places are the columns of an embedder's panel.
     let mut cells: Vec<Vec<(usize, usize, Cell)>> = Vec::new();
+    let mut names_of_columns = Vec::new();
     for members in &facets.members {
+        let columns = Facets::of(members.iter().copied(), |pair| key_of_strand(source, &pair.key)[1..].to_vec());
+        let (mut column_names, only) = columns.titles();
+        if column_names.iter().all(String::is_empty) {
+            column_names = vec![only];
+        }
+        names_of_columns.push(column_names);
+        let column_of = |pair: &DivergenceDetail| {
+            let holds = |members: &Vec<&DivergenceDetail>| members.iter().any(|other| std::ptr::eq(*other, pair));
+            columns.members.iter().position(holds).unwrap_or(0)
+        };
         let mut by_cell: std::collections::BTreeMap<(usize, usize), Vec<&DivergenceDetail>> =
             std::collections::BTreeMap::new();
         for pair in members {
@@ -123,12 +137,14 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
         cells.iter().flatten().filter_map(|(_, _, cell)| cell.rate).map(f64::abs).fold(0.0, f64::max).max(1e-9);
     let mut figure = Figure::new("Finite-time Lyapunov exponents");
     figure.subtitle = subtitle(source, &shared);
-    figure.columns = facets.members.len().clamp(1, 3);
+    let widest = names_of_columns.iter().map(Vec::len).max().unwrap_or(1);
+    figure.columns = if widest > 2 { 1 } else { facets.members.len().clamp(1, 3) };
+    figure.is_shared = names_of_columns.iter().all(|names| *names == names_of_columns[0]);
     figure.panel_height = Some((prompts.len() as f64 * 42.0).clamp(60.0, 1200.0));
-    figure.panel_width_max = 130.0 * column_names.len() as f64 + 120.0;
+    figure.panel_width_max = 130.0 * widest as f64 + 120.0;
     figure.color_bar =
         Some(ColorBar { title: "λ (nats a turn)".to_owned(), map: Map::Signed, low: -largest, high: largest });
-    for (title, cells) in titles.into_iter().zip(&cells) {
+    for ((title, cells), column_names) in titles.into_iter().zip(&cells).zip(names_of_columns) {
         let mut marks = Vec::new();
         for (column, row, cell) in cells {
             let (left, top) = (*column as f64, *row as f64);
@@ -149,7 +165,7 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
             write(cell.headline(), 12.5, -1.0, true);
             write(cell.detail(), 10.0, 12.0, false);
         }
-        let (x, y) = (Axis::Band(column_names.clone()), Axis::Band(names.short.clone()));
+        let (x, y) = (Axis::Band(column_names), Axis::Band(names.short.clone()));
         figure.panels.push(Panel { title, x, y, marks });
     }
     figure.caption.push(format!(

@@ -2,8 +2,9 @@
 
 use loopscope_core::analysis::detail::DriftDetail;
 
+use super::barcode::part;
 use super::density::{density, sorted};
-use super::facet::{Facets, columns, counted, finish, key_of_strand, subtitle};
+use super::facet::{Facets, columns, finish, key_of_strand, subtitle, trajectories};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{INK, Map, PAPER, mix};
@@ -19,7 +20,18 @@ pub(super) fn ridgeline(source: &Source<'_>) -> Result<Outcome, ExportError> {
     if drifts.is_empty() {
         return Ok(Err(Skip::new("no embedding is stored; `loopscope experiment resume` computes them")));
     }
-    let mut facets = Facets::of(drifts.iter(), |drift| key_of_strand(source, &drift.key));
+    let mut charts = Vec::new();
+    for embedder in source.details().embedders() {
+        let own: Vec<&DriftDetail> = drifts.iter().filter(|drift| drift.key.embedder == embedder).collect();
+        if !own.is_empty() {
+            charts.push(Chart::of(part(source, embedder.as_str()), &figure(source, &own)));
+        }
+    }
+    Ok(Ok(charts))
+}
+
+fn figure(source: &Source<'_>, drifts: &[&DriftDetail]) -> Figure {
+    let mut facets = Facets::of(drifts.iter().copied(), |drift| key_of_strand(source, &drift.key));
     let (titles, shared) = facets.titles();
     let left_out = facets.limit();
     let x = Axis::from_zero(drifts.iter().flat_map(|drift| drift.values.iter().copied()));
@@ -38,7 +50,7 @@ pub(super) fn ridgeline(source: &Source<'_>) -> Result<Outcome, ExportError> {
     let continued: usize = drifts.iter().filter(|drift| drift.values.len() > drift.stored).count();
     figure.caption.push(format!(
         "Each ridge is the distribution of drift over all runs of the panel in an eighth of their turns, every ridge to its own height; white dot: median. n = {}.{}",
-        counted(drifts.len(), "trajectory").replace("trajectorys", "trajectories"),
+        trajectories(drifts.len()),
         if continued > 0 {
             format!(" {continued} stopped early because their state came back; they are continued round their cycle.")
         } else {
@@ -49,7 +61,7 @@ pub(super) fn ridgeline(source: &Source<'_>) -> Result<Outcome, ExportError> {
         "Measured from the prompt's embedding where the embedder takes texts and can be called here, otherwise from the first output.".to_owned(),
     );
     finish(source, &mut figure, left_out);
-    Ok(Ok(vec![Chart::of("", &figure)]))
+    figure
 }
 
 fn joined(title: &str, rest: &str) -> String {

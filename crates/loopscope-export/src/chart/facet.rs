@@ -50,6 +50,16 @@ impl<T> Facets<T> {
         (titles, self.keys.first().map(|key| join(key, false)).unwrap_or_default())
     }
 
+    /// Returns how many panels stand beside each other so that each row has one value of the first part, or as many as look well.
+    pub(super) fn columns(&self) -> usize {
+        let count = self.keys.len();
+        let firsts = self.keys.iter().map(|key| key.first()).collect::<std::collections::BTreeSet<_>>().len().max(1);
+        match count / firsts {
+            beside @ 2..=5 if firsts > 1 && count % firsts == 0 => beside,
+            _ => columns(count),
+        }
+    }
+
     /// Keeps as many panels as are drawn, and returns how many it left out.
     pub(super) fn limit(&mut self) -> usize {
         let left_out = self.members.len().saturating_sub(PANELS_MAX);
@@ -57,6 +67,11 @@ impl<T> Facets<T> {
         self.members.truncate(PANELS_MAX);
         left_out
     }
+}
+
+/// Returns how many trajectories there are, in words.
+pub(super) fn trajectories(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "trajectory" } else { "trajectories" })
 }
 
 /// Returns how many panels stand beside each other.
@@ -71,10 +86,10 @@ pub(super) const fn columns(panels: usize) -> usize {
 
 /// Returns what tells strands apart: embedder, network and place.
 pub(super) fn key_of_strand(source: &Source<'_>, key: &StrandKey) -> Vec<String> {
-    let network = source.details().runs().nth(key.run).map(|run| run.run.key.network.clone());
-    let place = network.as_ref().map_or("", |network| if network.len() > 2 { key.place.as_str() } else { "" });
+    let length = source.details().runs().nth(key.run).map_or(0, |run| run.run.key.network.len());
     // With two models the embedder's kind says which one's outputs these are.
-    vec![key.embedder.to_string(), network.map(|network| network.to_string()).unwrap_or_default(), place.to_owned()]
+    let place = if length > 2 { format!("of {}", key.place) } else { String::new() };
+    vec![key.embedder.to_string(), source.network(key.run).to_owned(), place]
 }
 
 /// Returns the subtitle: the experiment, and what all panels share.
@@ -89,6 +104,7 @@ pub(super) fn finish(source: &Source<'_>, figure: &mut Figure, panels_left_out: 
     if panels_left_out > 0 {
         figure.caption.push(format!("{panels_left_out} more panels are not drawn."));
     }
+    figure.caption.extend(source.network_key().map(str::to_owned));
     if source.details().experiment().completed_at.is_none() {
         figure.caption.push("The experiment is not complete: drawn is what is there.".to_owned());
     }

@@ -4,7 +4,7 @@ use loopscope_core::analysis::detail::{ChainDetail, ClusterDetail, TimescaleDeta
 
 use super::barcode::part;
 use super::clusters::color_of;
-use super::facet::{Facets, Names, columns, counted, finish, subtitle};
+use super::facet::{Facets, Names, columns, counted, finish, subtitle, trajectories};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{INK, NEUTRAL, category, ink_on};
@@ -32,7 +32,8 @@ pub(super) fn graph(source: &Source<'_>) -> Result<Outcome, ExportError> {
             continue;
         }
         let names = Names::of("Clusters, by the output in their middle", &clusters.names);
-        let facets = Facets::of(&chains, |chain| vec![chain.network.clone(), place(source, chain)]);
+        let facets =
+            Facets::of(&chains, |chain| vec![source.short_network(&chain.network).to_owned(), place(source, chain)]);
         let (titles, shared) = facets.titles();
         let mut figure = Figure::new("Chain of clusters");
         figure.subtitle = subtitle(source, &joined(clusters.embedder.as_str(), &shared));
@@ -56,7 +57,7 @@ pub(super) fn graph(source: &Source<'_>) -> Result<Outcome, ExportError> {
              the likelier, from {} % on. Maximum likelihood, not made reversible; no transition bridges an outlier. n = {}.{}",
             counted(source.details().options().lag, "turn"),
             PROBABILITY_MIN * 100.0,
-            counted(chains.iter().map(|chain| chain.runs).sum(), "trajectory").replace("trajectorys", "trajectories"),
+            trajectories(chains.iter().map(|chain| chain.runs).sum()),
             if undrawn > 0 { format!(" The {STATES_MAX} likeliest states are drawn.") } else { String::new() }
         ));
         figure.caption.extend(names.key.clone());
@@ -73,7 +74,7 @@ pub(super) fn graph(source: &Source<'_>) -> Result<Outcome, ExportError> {
 
 fn place(source: &Source<'_>, chain: &ChainDetail) -> String {
     let has_one = source.details().runs().all(|run| run.run.key.network.len() <= 2);
-    if has_one { String::new() } else { chain.place.clone() }
+    if has_one { String::new() } else { format!("of {}", chain.place) }
 }
 
 fn joined(first: &str, rest: &str) -> String {
@@ -186,7 +187,9 @@ pub(super) fn timescales(source: &Source<'_>) -> Result<Outcome, ExportError> {
         let lags = lags(clusters);
         all.extend(source.details().timescales(clusters, &lags)?);
     }
-    let mut facets = Facets::of(&all, |one| vec![one.embedder.to_string(), one.network.clone(), one.place.clone()]);
+    let mut facets = Facets::of(&all, |one| {
+        vec![one.embedder.to_string(), source.short_network(&one.network).to_owned(), format!("of {}", one.place)]
+    });
     // A line needs two lags.
     let drawable: Vec<bool> = facets.members.iter().map(|members| members.len() > 1).collect();
     if !drawable.contains(&true) {

@@ -3,7 +3,7 @@
 use loopscope_analysis::bootstrap::Interval;
 use loopscope_core::analysis::detail::DiagramDetail;
 
-use super::facet::{Facets, Names, columns, counted, finish, prompt_of_runs, prompts, subtitle};
+use super::facet::{Facets, Names, counted, finish, prompt_of_runs, prompts, subtitle};
 use super::violin::{EXPLAINED, violin};
 use super::{Chart, Outcome, Source};
 use crate::ExportError;
@@ -37,9 +37,8 @@ pub(super) fn plain(source: &Source<'_>) -> Result<Outcome, ExportError> {
 }
 
 pub(super) fn faceted(source: &Source<'_>) -> Result<Outcome, ExportError> {
-    let networks: Vec<String> = source.details().runs().map(|run| run.run.key.network.to_string()).collect();
     diagram(source, "Persistence diagrams by embedder and network", |diagram| {
-        vec![diagram.embedder.to_string(), networks[diagram.run].clone()]
+        vec![diagram.embedder.to_string(), source.network(diagram.run).to_owned()]
     })
 }
 
@@ -71,7 +70,7 @@ fn diagram(
     let mut figure = Figure::new(title);
     figure.subtitle = subtitle(source, &shared);
     figure.legend = dimensions_legend(diagrams);
-    figure.columns = columns(facets.members.len());
+    figure.columns = facets.columns();
     figure.panel_height = None;
     figure.panel_width_max = 430.0;
     figure.x_label = "birth (distance)".to_owned();
@@ -140,8 +139,8 @@ pub(super) fn entropy_violin(source: &Source<'_>) -> Result<Outcome, ExportError
         Ok(diagrams) => diagrams,
         Err(skip) => return Ok(Err(skip)),
     };
-    let networks: Vec<String> = source.details().runs().map(|run| run.run.key.network.to_string()).collect();
-    let facets = Facets::of(diagrams, |diagram| vec![networks[diagram.run].clone(), diagram.embedder.to_string()]);
+    let facets =
+        Facets::of(diagrams, |diagram| vec![diagram.embedder.to_string(), source.network(diagram.run).to_owned()]);
     let (titles, shared) = facets.titles();
     let mut figure = entropy_figure(source, diagrams, "Persistent entropy", &shared);
     let dimensions = figure.panels.len();

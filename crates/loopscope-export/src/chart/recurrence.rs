@@ -1,7 +1,7 @@
 //! When runs come back to where they were.
 
 use super::barcode::{note_on_runs, part, shown_runs};
-use super::facet::{Names, PANELS_MAX, columns, finish, prompt_of_runs, prompts, run_name, subtitle};
+use super::facet::{Facets, Names, PANELS_MAX, columns, finish, prompt_of_runs, prompts, run_name, subtitle};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{FRAME, INK};
@@ -25,14 +25,23 @@ pub(super) fn plot(source: &Source<'_>) -> Result<Outcome, ExportError> {
             continue;
         }
         let mut figure = Figure::new("Recurrence plots");
-        figure.subtitle = subtitle(source, embedder.as_str());
         figure.columns = columns(own.len().min(PANELS_MAX));
         figure.panel_height = None;
         figure.panel_width_max = 400.0;
         figure.is_shared = false;
         figure.x_label = "turn of the network".to_owned();
         figure.y_label = "turn of the network".to_owned();
-        for one in own.iter().take(PANELS_MAX) {
+        let facets = Facets::of(own.iter(), |one| {
+            vec![
+                names.short[prompt_of[one.key.run]].clone(),
+                source.network(one.key.run).to_owned(),
+                run_name(source, one.key.run),
+                one.key.place.clone(),
+            ]
+        });
+        let (titles, shared) = facets.titles();
+        figure.subtitle = subtitle(source, &format!("{embedder} · {shared}"));
+        for (title, one) in titles.into_iter().zip(facets.members.iter().map(|members| members[0])).take(PANELS_MAX) {
             let end = one.size as f64;
             let both = one.pairs.iter().flat_map(|&(i, j)| [(i as f64, j as f64), (j as f64, i as f64)]);
             let cells = both.map(|(i, j)| (i, i + 1.0, j, j + 1.0)).collect();
@@ -42,10 +51,9 @@ pub(super) fn plot(source: &Source<'_>) -> Result<Outcome, ExportError> {
             ];
             let measures = one.measures.map_or_else(String::new, |measures| {
                 let share = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), brief);
-                format!(" · RR {}, DET {}", brief(measures.recurrence_rate), share(measures.determinism))
+                format!("RR {}, DET {}", brief(measures.recurrence_rate), share(measures.determinism))
             });
-            let title =
-                format!("{} · {}{measures}", names.short[prompt_of[one.key.run]], run_name(source, one.key.run));
+            let title = if title.is_empty() { measures } else { format!("{title} · {measures}") };
             let axis = Axis::Linear { low: 0.0, high: end };
             figure.panels.push(Panel { title, x: axis.clone(), y: axis, marks });
         }

@@ -9,6 +9,7 @@ use loopscope_core::experiment::{ExperimentId, ModelName, RunId};
 use loopscope_core::store::Store;
 
 use super::Skip;
+use super::facet::Names;
 use crate::ExportError;
 
 /// An experiment as charts see it.
@@ -17,6 +18,7 @@ pub struct Source<'a> {
     registry: &'a dyn Registry,
     details: Details<'a>,
     run: Option<usize>,
+    networks: Networks,
     clusters: OnceCell<Vec<ClusterDetail>>,
     diagrams: OnceCell<Vec<DiagramDetail>>,
     distances: OnceCell<(Vec<DistanceDetail>, usize)>,
@@ -49,11 +51,13 @@ impl<'a> Source<'a> {
                 }
             },
         };
+        let networks = Networks::of(&details);
         Ok(Self {
             store,
             registry,
             details,
             run,
+            networks,
             clusters: OnceCell::new(),
             diagrams: OnceCell::new(),
             distances: OnceCell::new(),
@@ -81,6 +85,22 @@ impl<'a> Source<'a> {
     /// Returns the run that was asked for, as an index.
     pub(crate) const fn chosen_run(&self) -> Option<usize> {
         self.run
+    }
+
+    /// Returns the name of a run's network, short enough to stand beside an axis.
+    pub(crate) fn network(&self, run: usize) -> &str {
+        self.networks.of_run.get(run).map_or("", |&place| &self.networks.names.short[place])
+    }
+
+    /// Returns the same for a network as people write it.
+    pub(crate) fn short_network<'s>(&'s self, whole: &'s str) -> &'s str {
+        let place = self.networks.whole.iter().position(|known| known == whole);
+        place.map_or(whole, |place| &self.networks.names.short[place])
+    }
+
+    /// Returns what the caption says of networks, where their names were cut.
+    pub(crate) fn network_key(&self) -> Option<&str> {
+        self.networks.names.key.as_deref().filter(|_| self.networks.whole.len() > 1)
     }
 
     pub(crate) fn clusters(&self) -> Result<Result<&[ClusterDetail], Skip>, AnalysisError> {
@@ -113,6 +133,28 @@ impl<'a> Source<'a> {
             return Ok(Err(Skip::new(why)));
         }
         Ok(Ok(found))
+    }
+}
+
+/// The networks of an experiment, with names that are short enough to stand beside an axis.
+struct Networks {
+    whole: Vec<String>,
+    names: Names,
+    /// Which network each run has.
+    of_run: Vec<usize>,
+}
+
+impl Networks {
+    fn of(details: &Details<'_>) -> Self {
+        let (mut whole, mut of_run) = (Vec::new(), Vec::new());
+        for run in details.runs() {
+            let name = run.run.key.network.to_string();
+            of_run.push(whole.iter().position(|known| *known == name).unwrap_or_else(|| {
+                whole.push(name);
+                whole.len() - 1
+            }));
+        }
+        Self { names: Names::of("Networks", &whole), whole, of_run }
     }
 }
 

@@ -3,7 +3,7 @@
 use loopscope_core::analysis::detail::{DistanceDetail, DistanceKind};
 
 use super::density::{bin_count, bins};
-use super::facet::{Facets, columns, counted, finish, subtitle};
+use super::facet::{Facets, counted, finish, subtitle};
 use super::violin::{EXPLAINED, violin};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
@@ -32,7 +32,7 @@ fn figure<'s>(
     let mut figure = Figure::new(title);
     figure.subtitle = subtitle(source, &shared);
     figure.is_shared = false;
-    figure.columns = columns(facets.members.len());
+    figure.columns = facets.columns();
     figure.x_label = "Wasserstein distance (order 1, L∞ ground norm)".to_owned();
     for (title, members) in titles.into_iter().zip(&facets.members) {
         let x = Axis::from_zero(members.iter().map(|one| one.distance));
@@ -59,7 +59,9 @@ pub(super) fn histogram(source: &Source<'_>) -> Result<Outcome, ExportError> {
     let mut seen = [false; 3];
     for (panel, members) in figure.panels.iter_mut().zip(&facets.members) {
         let (low, high) = panel.x.ends();
-        let count = bin_count(members.len());
+        let fewest = KINDS.map(|kind| members.iter().filter(|one| one.kind == kind).count());
+        let fewest = fewest.into_iter().filter(|count| *count > 0).min().unwrap_or(1);
+        let count = bin_count(fewest).clamp(8, 24);
         let mut tallest = 0.0_f64;
         for (place, kind) in KINDS.into_iter().enumerate() {
             let values: Vec<f64> = members.iter().filter(|one| one.kind == kind).map(|one| one.distance).collect();

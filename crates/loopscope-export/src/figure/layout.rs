@@ -267,9 +267,11 @@ impl Plan {
         let leans = figure.panels.iter().any(|panel| names_overlap(&panel.x, panel_width));
         let name = |panel: &Panel| x_labels_height(&panel.x, leans);
         let below = figure.panels.iter().map(name).fold(0.0, f64::max);
-        let row_gap = if figure.is_shared { ROW_GAP } else { ROW_GAP + below };
+        // Names that lean below a panel without another one under it would reach into that one's neighbour.
+        let reaches = leans && figure.panels.len() % columns != 0;
+        let row_gap = if figure.is_shared && !reaches { ROW_GAP } else { ROW_GAP + below };
         let strips: Vec<Vec<String>> =
-            figure.panels.iter().map(|panel| font::wrap(&panel.title, STRIP, true, panel_width, 2)).collect();
+            figure.panels.iter().map(|panel| font::wrap(&panel.title, STRIP, true, panel_width, 3)).collect();
         let lines = strips.iter().map(Vec::len).max().unwrap_or(0);
         let strip_height = if lines == 0 { 0.0 } else { lines as f64 * STRIP * 1.15 + 8.0 };
         let rows = figure.panels.len().div_ceil(columns).max(1);
@@ -356,9 +358,13 @@ fn draw_y_axis(svg: &mut Svg, place: &Place, axis: &Axis, has_labels: bool, plan
     let style = Style::new(TICK, INK).anchored(Anchor::End);
     match axis {
         Axis::Band(names) => {
-            let every = (names.len() as f64 * (TICK + 1.0) / place.height).ceil().max(1.0) as usize;
+            // Names that are left empty take no room.
+            let band = place.height / names.len().max(1) as f64;
+            let mut free_from = f64::NEG_INFINITY;
             for (index, name) in names.iter().enumerate() {
-                if has_labels && index % every == 0 {
+                let middle = at(index as f64 + 0.5);
+                if has_labels && !name.is_empty() && (band >= TICK || middle - TICK / 2.0 >= free_from) {
+                    free_from = middle + TICK / 2.0 + 1.0;
                     let room = BAND_NAME_MAX.min(place.left - MARGIN).min(plan.left + plan.column_gap);
                     let name = font::fit(name, TICK, false, room);
                     svg.text((place.left - 7.0, at(index as f64 + 0.5) + TICK * 0.36), &name, style);

@@ -48,9 +48,10 @@ impl Axis {
         if !(low.is_finite() && high.is_finite()) || low > high {
             return Self::Linear { low: 0.0, high: 1.0 };
         }
-        if low == high {
-            let half = if low == 0.0 { 0.5 } else { low.abs() * 0.1 };
-            let (low, high) = if low == 0.0 { (0.0, 1.0) } else { (low - half, high + half) };
+        // What differs by rounding alone is one value.
+        if high - low <= 1e-5 * low.abs().max(high.abs()) {
+            let half = low.abs().max(high.abs()) * 0.1;
+            let (low, high) = if half == 0.0 { (0.0, 1.0) } else { (low - half, high + half) };
             return Self::Linear { low, high };
         }
         let step = step(high - low, 5);

@@ -2,11 +2,11 @@
 
 /// In pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub(crate) struct Size {
     /// At least 1.
-    pub width: usize,
+    pub(crate) width: usize,
     /// At least 1.
-    pub height: usize,
+    pub(crate) height: usize,
 }
 
 /// Why a sheet or a frame cannot be laid out.
@@ -52,21 +52,21 @@ pub enum LayoutError {
 
 /// Blocks of tiles, one block a prompt: its runs in lines, under a strip with its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Blocks {
+pub(crate) struct Blocks {
     /// Blocks beside each other.
-    pub across: usize,
+    pub(crate) across: usize,
     /// Blocks below each other.
-    pub down: usize,
+    pub(crate) down: usize,
     /// Tiles in a line of a block.
-    pub line: usize,
+    pub(crate) line: usize,
     /// Lines of a block.
-    pub lines: usize,
+    pub(crate) lines: usize,
     /// Size of a tile.
-    pub tile: Size,
+    pub(crate) tile: Size,
 }
 
 /// Pixels between blocks.
-pub const GAP: usize = 10;
+const GAP: usize = 10;
 
 impl Blocks {
     /// Chooses the layout with the largest tiles.
@@ -76,7 +76,7 @@ impl Blocks {
     /// # Errors
     ///
     /// [`LayoutError::TilesTooSmall`] when the shorter side is under `tile_min`.
-    pub fn choose(
+    pub(crate) fn choose(
         prompts: usize,
         columns: usize,
         aspect: f64,
@@ -129,7 +129,7 @@ impl Blocks {
     }
 
     /// Returns the top left corner of a prompt's block, its strip included, within the frame, and the width of a block.
-    pub fn corner(&self, prompt: usize, frame: Size, strip: usize) -> (usize, usize, usize) {
+    pub(crate) fn corner(&self, prompt: usize, frame: Size, strip: usize) -> (usize, usize, usize) {
         let (block_width, block_height) = (self.line * self.tile.width, strip + self.lines * self.tile.height);
         // What is left over goes to the sides.
         let spare = |all: usize, count: usize, each: usize| all.saturating_sub(count * each + (count - 1) * GAP) / 2;
@@ -139,7 +139,7 @@ impl Blocks {
     }
 
     /// Returns the top left corner of a tile.
-    pub fn tile(&self, prompt: usize, column: usize, frame: Size, strip: usize) -> (usize, usize) {
+    pub(crate) fn tile(&self, prompt: usize, column: usize, frame: Size, strip: usize) -> (usize, usize) {
         let (left, top, _) = self.corner(prompt, frame, strip);
         (left + column % self.line * self.tile.width, top + strip + column / self.line * self.tile.height)
     }

@@ -92,7 +92,7 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;ma
 table{border-collapse:collapse;width:100%;background:var(--paper);font-size:.95rem}
 th,td{text-align:left;padding:.35rem .6rem;border:1px solid var(--line);vertical-align:top}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,34rem),1fr));gap:1rem}
+.charts{display:grid;align-items:start;grid-template-columns:repeat(auto-fill,minmax(min(100%,34rem),1fr));gap:1rem}
 figure{margin:0}
 .chart{background:#fff;border:1px solid var(--line);border-radius:.5rem;overflow:hidden}
 .chart img{display:block;width:100%;height:auto}
