@@ -167,7 +167,7 @@ fn step_of(choice: &Choice, run: &Run, step: u64, versions: &[ModelVersionId]) -
         bytes[1] = u8::try_from(step).unwrap();
         bytes
     };
-    let is_picture = step % 2 == 0;
+    let is_picture = step.is_multiple_of(2);
     let output = if is_picture {
         // Runs share pictures.
         let shade = u8::try_from(step * 40 + key % 2).unwrap();

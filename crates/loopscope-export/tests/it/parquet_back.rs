@@ -7,8 +7,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
-use loopscope_export::Silent;
-use loopscope_export::tables::{HfOptions, TableOptions, export_hf, export_tables};
+use loopscope_export::tables::{HfOptions, TableOptions, WrittenTable, export_hf, export_tables};
+use loopscope_export::{Part, Progress, Silent};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -308,22 +308,34 @@ fn one_model_of_two_lengths_has_two_files() {
     assert_eq!(files, ["Words-3.parquet", "Words-4.parquet"]);
 }
 
+/// Empties a table of the store, by another connection, once the export has begun.
+struct Meddling(std::path::PathBuf);
+
+impl Progress for Meddling {
+    fn begin(&mut self, part: Part<'_>) {
+        if part.name == "invocations" {
+            let writer = Connection::open(&self.0).unwrap();
+            writer.execute_batch("DELETE FROM embedding_cluster; DELETE FROM embedding").unwrap();
+        }
+    }
+    fn advance(&mut self, _: u64) {}
+    fn note(&mut self, _: &str) {}
+}
+
 #[test]
 fn an_export_reads_one_state_while_others_write() {
     let bench = Bench::new(&[Choice::default()]);
-    let reader = bench.store();
-    let state = reader.snapshot().unwrap();
-    let before = reader.counts(reader.find_experiment("circles").unwrap()).unwrap();
-    let writer = Connection::open(bench.database()).unwrap();
-    writer.execute_batch("DELETE FROM embedding_cluster; DELETE FROM embedding").unwrap();
-    // Within a state that is held already, an export reads that state.
+    let store = bench.store();
+    let before = store.counts(store.find_experiment("circles").unwrap()).unwrap();
+    let mut meddling = Meddling(bench.database());
     let names = ["circles".to_owned()];
     let written =
-        export_tables(&reader, &names, &bench.out(), &TableOptions::default(), &BenchModels, &mut Silent).unwrap();
-    let rows: u64 =
-        written.tables.iter().filter(|table| table.file.starts_with("embeddings/")).map(|table| table.rows).sum();
+        export_tables(&store, &names, &bench.out(), &TableOptions::default(), &BenchModels, &mut meddling).unwrap();
+    let of_vectors = |table: &&WrittenTable| table.file.starts_with("embeddings/");
+    let rows: u64 = written.tables.iter().filter(of_vectors).map(|table| table.rows).sum();
+    assert!(rows > 0);
     assert_eq!(rows, before.embeddings);
-    drop(state);
+    assert_eq!(store.counts(store.find_experiment("circles").unwrap()).unwrap().embeddings, 0, "they are gone by now");
 }
 
 #[test]

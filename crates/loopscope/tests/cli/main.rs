@@ -11,6 +11,8 @@ mod demo;
 mod disk_full;
 mod doctor;
 mod doctor_kill;
+#[cfg(all(feature = "parquet", feature = "images"))]
+mod exports;
 mod help;
 mod import;
 mod kill;

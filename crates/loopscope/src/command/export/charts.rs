@@ -7,9 +7,10 @@ use clap::{Args, ValueEnum};
 use loopscope_core::analysis::Options;
 use loopscope_core::store::Store;
 use loopscope_export::chart::{Format, Kind, Source, draw};
-use loopscope_export::{ExportError, OutputFolder, Selection, Silent};
+use loopscope_export::{ExportError, OutputFolder, Part, Progress, Selection};
 use loopscope_models::BuiltinRegistry;
 
+use super::export;
 use crate::args::Global;
 use crate::failure::{Exit, UsageError, unless_unread};
 use crate::report::{Talk, bytes, print, print_json};
@@ -76,10 +77,6 @@ pub(super) fn charts(arguments: &ChartsArgs, global: &Global, talk: &Talk) -> an
         let message = format!("--epsilon is a cosine distance above 0 and at most 2, got {}", arguments.epsilon);
         return Err(UsageError { message, hint: None }.into());
     }
-    let store = Store::open_read(&global.db, &global.open_options())?;
-    let selection = Selection::find(&store, std::slice::from_ref(&arguments.experiment))?;
-    let unfinished = selection.tell_unfinished(&store, &mut Silent)?;
-    let run = arguments.run.as_deref().map(|typed| store.find_run(typed)).transpose()?;
     let options = Options {
         clustering: arguments.clustering.clone(),
         top: usize::from(arguments.top),
@@ -87,41 +84,10 @@ pub(super) fn charts(arguments: &ChartsArgs, global: &Global, talk: &Talk) -> an
         epsilon: arguments.epsilon,
         ..Options::default()
     };
-    let experiment = &selection.experiments[0];
-    for one in &unfinished {
-        talk.say(&format!("experiment \"{}\" is not complete; drawn is what is there", one.name));
-    }
-    let source = Source::load(&store, experiment.id, &options, run, &BuiltinRegistry)?;
-    let mut folder = OutputFolder::begin(&arguments.out, arguments.force)?;
-    let (mut written, mut skipped) = (Vec::new(), Vec::new());
-    for kind in kinds {
-        match draw(kind, &source)? {
-            Err(skip) => {
-                talk.say(&format!("{}: not drawn: {}", kind.name(), skip.why));
-                skipped.push((kind, skip.why));
-            }
-            Ok(charts) => {
-                for chart in charts {
-                    for &format in &arguments.formats {
-                        let format = Format::from(format);
-                        let name = format!("{}.{}", chart.file_stem(kind), format.extension());
-                        let mut file = folder.file(&name)?;
-                        let path = arguments.out.join(&name);
-                        file.write_all(&chart.to_bytes(format)?)
-                            .map_err(|source| ExportError::Write { path, source })?;
-                        let size = folder.keep(file)?;
-                        talk.detail(&format!("drew {name} ({})", bytes(size)));
-                        written.push((kind, name, size));
-                    }
-                }
-            }
-        }
-    }
-    if written.is_empty() {
-        let what = skipped.iter().map(|(kind, why)| format!("{}: {why}", kind.name())).collect::<Vec<_>>().join("; ");
-        return Err(ExportError::Nothing { what }.into());
-    }
-    let total = folder.finish()?;
+    let drawn = export(global, talk, |store, progress| draw_all(store, arguments, &kinds, &options, progress))?;
+    let Some(Drawn { name: experiment, written, skipped, is_unfinished, bytes: total }) = drawn else {
+        return Ok(Exit::Interrupted);
+    };
     if global.json {
         let charts: Vec<_> = written
             .iter()
@@ -129,17 +95,71 @@ pub(super) fn charts(arguments: &ChartsArgs, global: &Global, talk: &Talk) -> an
             .collect();
         let skipped: Vec<_> =
             skipped.iter().map(|(kind, why)| serde_json::json!({ "kind": kind.name(), "why": why })).collect();
-        print_json(&serde_json::json!({ "charts": charts, "skipped": skipped, "unfinished": !unfinished.is_empty() }))?;
+        print_json(&serde_json::json!({ "charts": charts, "skipped": skipped, "unfinished": is_unfinished }))?;
         return Ok(Exit::Ok);
     }
     unless_unread(print(&format!(
         "drew {} charts of \"{}\" into {} ({})",
         written.len(),
-        experiment.name,
+        experiment,
         arguments.out.display(),
         bytes(total)
     )))?;
     Ok(Exit::Ok)
+}
+
+/// What was drawn, and what was not.
+struct Drawn {
+    name: String,
+    written: Vec<(Kind, String, u64)>,
+    skipped: Vec<(Kind, String)>,
+    is_unfinished: bool,
+    bytes: u64,
+}
+
+fn draw_all(
+    store: &Store,
+    arguments: &ChartsArgs,
+    kinds: &[Kind],
+    options: &Options,
+    progress: &mut dyn Progress,
+) -> Result<Drawn, ExportError> {
+    let selection = Selection::find(store, std::slice::from_ref(&arguments.experiment))?;
+    let is_unfinished = !selection.tell_unfinished(store, progress)?.is_empty();
+    let run = arguments.run.as_deref().map(|typed| store.find_run(typed)).transpose()?;
+    let experiment = &selection.experiments[0];
+    let source = Source::load(store, experiment.id, options, run, &BuiltinRegistry)?;
+    let mut folder = OutputFolder::begin(&arguments.out, arguments.force)?;
+    let (mut written, mut skipped) = (Vec::new(), Vec::new());
+    progress.begin(Part { name: "charts", total: kinds.len() as u64, unit: "kinds" });
+    for (done, &kind) in (1..).zip(kinds) {
+        progress.check()?;
+        match draw(kind, &source)? {
+            Err(skip) => {
+                progress.note(&format!("{}: not drawn: {}", kind.name(), skip.why));
+                skipped.push((kind, skip.why));
+            }
+            Ok(charts) => {
+                for (chart, &format) in
+                    charts.iter().flat_map(|chart| arguments.formats.iter().map(move |f| (chart, f)))
+                {
+                    let format = Format::from(format);
+                    let name = format!("{}.{}", chart.file_stem(kind), format.extension());
+                    let mut file = folder.file(&name)?;
+                    let path = arguments.out.join(&name);
+                    file.write_all(&chart.to_bytes(format)?).map_err(|source| ExportError::Write { path, source })?;
+                    let bytes = folder.keep(file)?;
+                    written.push((kind, name, bytes));
+                }
+            }
+        }
+        progress.advance(done);
+    }
+    if written.is_empty() {
+        let what = skipped.iter().map(|(kind, why)| format!("{}: {why}", kind.name())).collect::<Vec<_>>().join("; ");
+        return Err(ExportError::Nothing { what });
+    }
+    Ok(Drawn { name: experiment.name.clone(), written, skipped, is_unfinished, bytes: folder.finish()? })
 }
 
 fn kinds_of(typed: &[String]) -> Result<Vec<Kind>, UsageError> {

@@ -18,6 +18,8 @@ mod video;
 
 use clap::Subcommand;
 use loopscope_core::store::Store;
+#[cfg(feature = "video")]
+use loopscope_export::video::VideoError;
 use loopscope_export::{ExportError, PlaceError};
 
 use crate::args::Global;
@@ -119,6 +121,12 @@ pub(crate) fn hint(error: &ExportError, global: &Global) -> Option<String> {
         ExportError::Nothing { .. } => {
             Some(format!("`{}` computes what is missing", global.command("experiment resume latest")))
         }
+        #[cfg(feature = "video")]
+        ExportError::Video(VideoError::NoFfmpeg { .. }) => {
+            Some("install ffmpeg, or leave out --resolution and --codec: AV1 in HD needs nothing".to_owned())
+        }
+        #[cfg(feature = "video")]
+        ExportError::Video(VideoError::NoEncoder { .. }) => Some("choose another --codec".to_owned()),
         _ => None,
     }
 }
