@@ -81,6 +81,8 @@ impl Format {
 
 impl Chart {
     fn of(part: impl Into<String>, figure: &Figure) -> Self {
+        #[cfg(debug_assertions)]
+        assert_eq!(figure.mark_outside(), None, "marks lie within their panels");
         Self {
             part: slug(&part.into()),
             title: figure.title.clone(),

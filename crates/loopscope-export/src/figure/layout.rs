@@ -106,6 +106,19 @@ impl Figure {
         }
     }
 
+    /// Returns a mark that lies outside of its panel, if any does.
+    #[cfg(debug_assertions)]
+    pub(crate) fn mark_outside(&self) -> Option<String> {
+        let is_outside = |axis: &Axis, value: f64| !(-1e-6..=1.0 + 1e-6).contains(&axis.share(value));
+        self.panels.iter().find_map(|panel| {
+            let mark = panel
+                .marks
+                .iter()
+                .find(|mark| mark.extent().iter().any(|&(x, y)| is_outside(&panel.x, x) || is_outside(&panel.y, y)))?;
+            Some(format!("{}: panel \"{}\": {mark:?}", self.title, panel.title))
+        })
+    }
+
     /// Writes the figure as SVG.
     pub(crate) fn to_svg(&self) -> String {
         let plan = Plan::of(self);
@@ -639,4 +652,64 @@ fn draw_color_bar(svg: &mut Svg, bar: &ColorBar, top: f64) {
         svg.text((x, top + 18.0 + TICK), &label, Style::new(TICK, INK).anchored(Anchor::Middle));
     }
     svg.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figure(panels: usize) -> Figure {
+        let mut figure = Figure::new("A title & more");
+        figure.columns = 2;
+        figure.x_label = "x".to_owned();
+        figure.y_label = "y".to_owned();
+        figure.legend =
+            vec![LegendItem::new(Swatch::Square([1, 2, 3]), "one"), LegendItem::new(Swatch::Size(9.0), "two")];
+        figure.caption = vec!["n = 3".to_owned()];
+        for panel in 0..panels {
+            let marks = vec![
+                Mark::Line { points: vec![(0.0, 0.0), (10.0, 1.0)], stroke: Stroke::new([0; 3], 1.0) },
+                Mark::Cells { cells: vec![(0.0, 1.0, 0.0, 1.0)], fill: [9; 3], opacity: 1.0, gap: 0.0 },
+                Mark::Arrow { from: (1.0, 0.5), to: (9.0, 0.5), radii: (3.0, 3.0), stroke: Stroke::new([0; 3], 1.0) },
+            ];
+            let (x, y) = (Axis::of([0.0, 10.0]), Axis::of([0.0, 1.0]));
+            figure.panels.push(Panel { title: format!("panel {panel}"), x, y, marks });
+        }
+        figure
+    }
+
+    fn attribute(svg: &str, element: &str, name: &str) -> Vec<f64> {
+        let elements = svg.split('<').filter(|text| text.starts_with(element));
+        let value = |text: &str| text.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?.parse().ok();
+        elements.filter_map(value).collect()
+    }
+
+    #[test]
+    fn shared_axes_are_labelled_once_and_all_text_lies_on_the_page() {
+        let svg = figure(4).to_svg();
+        assert_eq!(svg.matches("<g class=\"panel\">").count(), 4);
+        // Ticks of x below the two lower panels, of y beside the two left ones.
+        assert_eq!(svg.matches(">10</text>").count(), 2);
+        assert_eq!(svg.matches(">1.0</text>").count(), 2);
+        let height = attribute(&svg, "svg", "height")[0];
+        assert!(attribute(&svg, "text", "x").iter().all(|x| (0.0..=WIDTH).contains(x)));
+        assert!(attribute(&svg, "text", "y").iter().all(|y| (0.0..=height).contains(y)));
+        assert!(svg.contains("A title &amp; more") && !svg.contains("NaN"));
+        assert_eq!(svg, figure(4).to_svg(), "the same bytes");
+    }
+
+    #[test]
+    fn a_figure_of_nothing_is_still_a_page() {
+        let svg = Figure::new("").to_svg();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    fn marks_outside_of_their_panel_are_found() {
+        let mut figure = figure(1);
+        assert_eq!(figure.mark_outside(), None);
+        figure.panels[0].marks.push(Mark::Line { points: vec![(0.0, 3.0)], stroke: Stroke::new([0; 3], 1.0) });
+        assert!(figure.mark_outside().is_some());
+    }
 }

@@ -89,8 +89,8 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    /// Returns the values that the mark covers, for tests: every mark lies within its panel.
-    #[cfg(test)]
+    /// Returns the values that the mark covers.
+    #[cfg(debug_assertions)]
     pub(crate) fn extent(&self) -> Vec<(f64, f64)> {
         match self {
             Self::Line { points, .. } | Self::Area { points, .. } | Self::Dots { points, .. } => points.clone(),

@@ -5,6 +5,8 @@
 mod analyse;
 mod array;
 mod chance;
+#[cfg(feature = "charts")]
+mod charts;
 mod complaints;
 mod damaged;
 mod demo;
