@@ -49,6 +49,21 @@ pub enum ExportError {
         /// What is wrong with it.
         defect: String,
     },
+    /// An analysis that a chart draws could not be made.
+    #[error(transparent)]
+    Analysis(#[from] loopscope_core::analysis::AnalysisError),
+    /// A chart or a label did not become pixels or a page.
+    #[cfg(feature = "charts")]
+    #[error(transparent)]
+    Pixels(#[from] crate::PixelError),
+    /// Tiles that are too small, or a sheet that is too large.
+    #[cfg(feature = "charts")]
+    #[error(transparent)]
+    Layout(#[from] crate::mosaic::LayoutError),
+    /// A video was not made.
+    #[cfg(feature = "video")]
+    #[error(transparent)]
+    Video(#[from] crate::video::VideoError),
     /// It was asked to stop.
     #[error("the export was stopped; files that it had made are gone again")]
     Stopped,

@@ -6,18 +6,32 @@
 //!
 //! Each kind of file is a feature, because each brings libraries that others need not build.
 
+#[cfg(feature = "charts")]
+pub mod chart;
 mod error;
+#[cfg(feature = "charts")]
+mod figure;
 #[cfg(feature = "images")]
 pub mod images;
+#[cfg(feature = "charts")]
+pub mod mosaic;
+#[cfg(feature = "charts")]
+mod pixels;
 mod place;
 mod progress;
 mod selection;
+#[cfg(feature = "charts")]
+pub mod site;
 #[cfg(any(feature = "parquet", feature = "images"))]
 mod slug;
 #[cfg(feature = "parquet")]
 pub mod tables;
+#[cfg(feature = "video")]
+pub mod video;
 
 pub use error::ExportError;
+#[cfg(feature = "charts")]
+pub use figure::{PixelError, Raster};
 pub use place::{OutputFile, OutputFolder, PlaceError};
 pub use progress::{Part, Progress, Silent};
 pub use selection::{Selection, Unfinished};

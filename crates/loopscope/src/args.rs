@@ -247,6 +247,9 @@ pub(crate) enum ExperimentCommand {
         /// Show again every two seconds until it is complete or nobody works on it
         #[arg(long)]
         watch: bool,
+        /// Only what fits into five lines
+        #[arg(long)]
+        compact: bool,
     },
     /// Delete an experiment, its runs, and the clusterings that rest on them
     Delete {

@@ -14,9 +14,11 @@ use super::{AnalysisError, Options};
 const SATURATED_MAX: f64 = 0.5;
 
 /// Two runs of a group, by place in it, with what became of their distance.
-struct Pair {
-    runs: (usize, usize),
-    exponent: Option<FiniteTimeLyapunov>,
+pub(super) struct Pair {
+    pub(super) runs: (usize, usize),
+    pub(super) exponent: Option<FiniteTimeLyapunov>,
+    /// At the same turn, from the first; at least one.
+    pub(super) distances: Vec<f64>,
     last_distance: f64,
 }
 
@@ -61,7 +63,7 @@ pub(super) fn divergence(material: &Material<'_>, options: &Options) -> Result<A
     Ok(analysis)
 }
 
-fn pairs(material: &Material<'_>, members: &[&Strand]) -> Result<Vec<Pair>, AnalysisError> {
+pub(super) fn pairs(material: &Material<'_>, members: &[&Strand]) -> Result<Vec<Pair>, AnalysisError> {
     let mut pairs = Vec::new();
     for b in 0..members.len() {
         for a in 0..b {
@@ -74,7 +76,8 @@ fn pairs(material: &Material<'_>, members: &[&Strand]) -> Result<Vec<Pair>, Anal
                 .filter_map(|turn| Some(euclidean_distance(members[a].vector(turn)?, members[b].vector(turn)?)))
                 .collect();
             let Some(&last_distance) = distances.last() else { continue };
-            pairs.push(Pair { runs: (a, b), exponent: finite_time_lyapunov(&distances)?, last_distance });
+            let exponent = finite_time_lyapunov(&distances)?;
+            pairs.push(Pair { runs: (a, b), exponent, distances, last_distance });
         }
     }
     Ok(pairs)

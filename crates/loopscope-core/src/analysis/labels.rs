@@ -18,6 +18,10 @@ pub(super) struct Labels {
     pub(super) clustering: ClusteringSummary,
     /// What people know each cluster by, in the order of the numbers: most outputs of this experiment first.
     pub(super) names: Vec<String>,
+    /// The embedding in the middle of each cluster.
+    pub(super) medoids: Vec<EmbeddingId>,
+    /// Outputs of this experiment in each.
+    pub(super) sizes: Vec<usize>,
     by_output: BTreeMap<(usize, u64), usize>,
     /// How many outputs of this experiment the clustering covers.
     covered: usize,
@@ -105,8 +109,10 @@ fn labels(material: &Material<'_>, embedder: &ModelName, options: &Options) -> R
             Some(((*run_of.get(&label.run_id)?, label.sequence_number.0), *number_of.get(&label.medoid?)?))
         })
         .collect();
+    let medoids = order.iter().map(|(medoid, _, _)| *medoid).collect();
+    let sizes = order.iter().map(|(_, size, _)| *size).collect();
     let names = order.into_iter().map(|(_, _, name)| name).collect();
-    Ok(Some(Labels { clustering, names, by_output, covered: stored.len() }))
+    Ok(Some(Labels { clustering, names, medoids, sizes, by_output, covered: stored.len() }))
 }
 
 fn short(id: &str) -> String {

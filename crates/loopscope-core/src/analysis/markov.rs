@@ -1,9 +1,10 @@
 //! The chain of clusters: how it forgets, where it stays, where it ends.
 
+use loopscope_analysis::linear::SquareMatrix;
 use loopscope_analysis::markov::{
-    MarkovError, MetastableSets, TransitionCounts, absorption, active_set, chapman_kolmogorov, communicating_classes,
-    eigenvalues, entropy_production, implied_timescales, last_core, maximum_likelihood, mean_first_passage_times, pcca,
-    reversible_maximum_likelihood, stationary_distribution,
+    ActiveSet, MarkovError, MetastableSets, TransitionCounts, TransitionMatrix, absorption, active_set,
+    chapman_kolmogorov, communicating_classes, eigenvalues, entropy_production, implied_timescales, last_core,
+    maximum_likelihood, mean_first_passage_times, pcca, reversible_maximum_likelihood, stationary_distribution,
 };
 
 use super::estimate::{bootstrap_cell, counted, few_runs, remark};
@@ -113,28 +114,15 @@ fn add_chain(
     [chains, states, memberships, ends]: &mut [ResultTable; 4],
 ) -> Result<(), AnalysisError> {
     let state_count = labels.names.len();
-    let by_run = sequences
-        .iter()
-        .map(|sequence| TransitionCounts::of([sequence.as_slice()], state_count, options.lag))
-        .collect::<Result<Vec<_>, MarkovError>>()?;
-    let mut counts = TransitionCounts::new(state_count, options.lag)?;
-    by_run.iter().for_each(|run| counts.add(run));
-    let mut visited: Vec<usize> = sequences.iter().flatten().copied().flatten().collect();
-    visited.sort_unstable();
-    visited.dedup();
+    let Chain { by_run, counts, visited, estimate } = chain(sequences, state_count, options.lag)?;
     let mut row = group.cells();
     row.extend([Cell::count(sequences.len()), Cell::count(counts.total() as usize), Cell::count(visited.len())]);
-    if counts.total() == 0.0 {
+    let Some(ChainEstimate { active, kept, matrix, law, times }) = estimate else {
         row.extend(std::iter::repeat_n(Cell::Number(None), 9));
         row.push(Cell::text("no two neighbouring turns are in clusters"));
         chains.row(row);
         return Ok(());
-    }
-    let active = active_set(&counts);
-    let kept = counts.matrix().restricted(&active.states);
-    let (matrix, _) = maximum_likelihood(&kept)?;
-    let law = stationary_distribution(&matrix)?;
-    let times = implied_timescales(&eigenvalues(&matrix)?, options.lag);
+    };
     let mut in_pieces = 0;
     let intervals = options.bootstrap.intervals(sequences.len(), 2 + active.states.len(), |runs| {
         let answers = resampled(&by_run, runs, &active.states, options.lag);
@@ -212,13 +200,56 @@ fn add_chain(
     absorption_rows(group, &whole, &visited, labels, options, ends)
 }
 
+/// The transitions of some sequences, and the chain that is likeliest to make them.
+pub(super) struct Chain {
+    pub(super) by_run: Vec<TransitionCounts>,
+    pub(super) counts: TransitionCounts,
+    /// Ascending.
+    pub(super) visited: Vec<usize>,
+    /// `None` without transitions.
+    pub(super) estimate: Option<ChainEstimate>,
+}
+
+/// A chain on its active set.
+pub(super) struct ChainEstimate {
+    pub(super) active: ActiveSet,
+    /// The counts within the active set.
+    kept: SquareMatrix,
+    pub(super) matrix: TransitionMatrix,
+    pub(super) law: Vec<f64>,
+    /// Implied timescales in turns, the slowest first.
+    pub(super) times: Vec<f64>,
+}
+
+/// Counts transitions at a lag and estimates the chain on the active set.
+pub(super) fn chain(sequences: &[Vec<Option<usize>>], state_count: usize, lag: usize) -> Result<Chain, AnalysisError> {
+    let by_run = sequences
+        .iter()
+        .map(|sequence| TransitionCounts::of([sequence.as_slice()], state_count, lag))
+        .collect::<Result<Vec<_>, MarkovError>>()?;
+    let mut counts = TransitionCounts::new(state_count, lag)?;
+    by_run.iter().for_each(|run| counts.add(run));
+    let mut visited: Vec<usize> = sequences.iter().flatten().copied().flatten().collect();
+    visited.sort_unstable();
+    visited.dedup();
+    if counts.total() == 0.0 {
+        return Ok(Chain { by_run, counts, visited, estimate: None });
+    }
+    let active = active_set(&counts);
+    let kept = counts.matrix().restricted(&active.states);
+    let (matrix, _) = maximum_likelihood(&kept)?;
+    let law = stationary_distribution(&matrix)?;
+    let times = implied_timescales(&eigenvalues(&matrix)?, lag);
+    Ok(Chain { by_run, counts, visited, estimate: Some(ChainEstimate { active, kept, matrix, law, times }) })
+}
+
 /// Returns the first two timescales and the stationary law of resampled runs, on the active set of all of them.
 ///
 /// What a resample never visits is no state of its chain. What it visits it may not connect: its slowest process is then
 /// infinite, and it has no stationary law.
-fn resampled(by_run: &[TransitionCounts], runs: &[usize], active: &[usize], lag: usize) -> Vec<Option<f64>> {
+pub(super) fn resampled(by_run: &[TransitionCounts], runs: &[usize], active: &[usize], lag: usize) -> Vec<Option<f64>> {
     let missing = || vec![None; 2 + active.len()];
-    let mut sum = loopscope_analysis::linear::SquareMatrix::zeros(active.len());
+    let mut sum = SquareMatrix::zeros(active.len());
     runs.iter().for_each(|&run| sum.add(&by_run[run].matrix().restricted(active)));
     let is_visited =
         |state: &usize| (0..active.len()).any(|other| sum.get(*state, other) + sum.get(other, *state) > 0.0);
@@ -239,7 +270,7 @@ fn resampled(by_run: &[TransitionCounts], runs: &[usize], active: &[usize], lag:
 }
 
 /// Divides the reversible estimate at its largest gap of timescales; `None` for fewer than 3 states or where it does not settle.
-fn metastable(kept: &loopscope_analysis::linear::SquareMatrix) -> Option<MetastableSets> {
+fn metastable(kept: &SquareMatrix) -> Option<MetastableSets> {
     if kept.size() < 3 {
         return None;
     }
@@ -257,7 +288,7 @@ fn set_count(sets: &MetastableSets) -> usize {
 
 fn absorption_rows(
     group: &Group,
-    whole: &loopscope_analysis::markov::TransitionMatrix,
+    whole: &TransitionMatrix,
     visited: &[usize],
     labels: &Labels,
     options: &Options,

@@ -9,6 +9,7 @@
 
 mod change_points;
 mod cycles;
+pub mod detail;
 mod divergence;
 mod drift;
 mod estimate;

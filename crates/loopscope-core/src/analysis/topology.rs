@@ -24,11 +24,11 @@ const RUNS_MAX: usize = 200;
 const CORRELATED_RUNS_MIN: usize = 10;
 
 /// One run's diagram in the space of one embedder.
-struct Held {
-    run: usize,
-    embedder: usize,
+pub(super) struct Held {
+    pub(super) run: usize,
+    pub(super) embedder: usize,
     /// Bars by dimension.
-    bars: Vec<Vec<Bar>>,
+    pub(super) bars: Vec<Vec<Bar>>,
 }
 
 pub(super) fn topology(material: &Material<'_>, options: &Options) -> Result<Analysis, AnalysisError> {
@@ -73,7 +73,7 @@ pub(super) fn topology(material: &Material<'_>, options: &Options) -> Result<Ana
 }
 
 /// Returns the runs to compare, in order, and how many were left out.
-fn sampled_runs(material: &Material<'_>, options: &Options) -> (Vec<usize>, usize) {
+pub(super) fn sampled_runs(material: &Material<'_>, options: &Options) -> (Vec<usize>, usize) {
     let mut runs: Vec<usize> = (0..material.runs.len()).collect();
     let mut chance = Chance::new(options.bootstrap.seed);
     while runs.len() > RUNS_MAX {
@@ -84,7 +84,7 @@ fn sampled_runs(material: &Material<'_>, options: &Options) -> (Vec<usize>, usiz
     (runs, left_out)
 }
 
-fn diagrams(material: &Material<'_>, runs: &[usize]) -> Result<Vec<Held>, AnalysisError> {
+pub(super) fn diagrams(material: &Material<'_>, runs: &[usize]) -> Result<Vec<Held>, AnalysisError> {
     let mut held = Vec::new();
     for (embedder, name) in material.embedders().iter().enumerate() {
         for &run in runs {
@@ -102,7 +102,7 @@ fn topological(error: impl std::error::Error + Send + Sync + 'static) -> Analysi
     AnalysisError::Topology(Box::new(error))
 }
 
-fn entropy_of(held: &Held, dimension: usize) -> Result<Option<f64>, AnalysisError> {
+pub(super) fn entropy_of(held: &Held, dimension: usize) -> Result<Option<f64>, AnalysisError> {
     held.bars.get(dimension).map(|bars| ripsaw::persistent_entropy(bars).map_err(topological)).transpose()
 }
 
@@ -168,6 +168,15 @@ fn columns_without_place(
     columns
 }
 
+/// Returns the distances among diagrams in one dimension, as a square matrix in rows.
+pub(super) fn matrix_of(members: &[&Held], dimension: usize, threads: usize) -> Result<Vec<f64>, AnalysisError> {
+    let metric = DiagramMetric::Wasserstein(WassersteinOrder::One, GroundNorm::LInfinity);
+    let distance_options = DistanceOptions::default().with_infinite_bars(InfiniteBars::Drop);
+    let empty = Vec::new();
+    let bars: Vec<&Vec<Bar>> = members.iter().map(|one| one.bars.get(dimension).unwrap_or(&empty)).collect();
+    ripsaw::diagram_distance_matrix(&bars, metric, &distance_options, threads).map_err(topological)
+}
+
 /// Compares diagrams within and between prompts and networks, and between embedders.
 fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> Result<ResultTable, AnalysisError> {
     let mut table = ResultTable::new(
@@ -183,13 +192,7 @@ fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> 
             ("remark", "remark"),
         ],
     );
-    let metric = DiagramMetric::Wasserstein(WassersteinOrder::One, GroundNorm::LInfinity);
-    let distance_options = DistanceOptions::default().with_infinite_bars(InfiniteBars::Drop);
-    let matrix_of = |members: &[&Held], dimension: usize| {
-        let empty = Vec::new();
-        let bars: Vec<&Vec<Bar>> = members.iter().map(|one| one.bars.get(dimension).unwrap_or(&empty)).collect();
-        ripsaw::diagram_distance_matrix(&bars, metric, &distance_options, options.threads).map_err(topological)
-    };
+    let matrix_of = |members: &[&Held], dimension: usize| matrix_of(members, dimension, options.threads);
     let kinds = ["same network and prompt", "same network, other prompt", "other network"];
     for (embedder, name) in material.embedders().iter().enumerate() {
         let members: Vec<&Held> = held.iter().filter(|one| one.embedder == embedder).collect();

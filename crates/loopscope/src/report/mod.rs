@@ -12,7 +12,7 @@ pub(crate) use export_progress::ExportReporter;
 pub(crate) use filmstrip::write_filmstrip;
 pub(crate) use format::{bytes, count, duration, one_line};
 pub(crate) use progress::Reporter;
-pub(crate) use summary::{print_summary, summarise};
+pub(crate) use summary::{print_compact, print_summary, summarise};
 pub(crate) use table::Table;
 pub(crate) use unresolved::{print_unresolved, unresolved_failures};
 

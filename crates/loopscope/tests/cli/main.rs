@@ -5,6 +5,8 @@
 mod analyse;
 mod array;
 mod chance;
+#[cfg(feature = "charts")]
+mod charts;
 mod clusters;
 mod complaints;
 mod damaged;

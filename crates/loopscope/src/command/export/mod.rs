@@ -1,5 +1,7 @@
 //! `export`: parts of the record in files of their own.
 
+#[cfg(feature = "charts")]
+mod charts;
 mod db;
 #[cfg(feature = "parquet")]
 mod hf;
@@ -7,9 +9,17 @@ mod hf;
 mod images;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "charts")]
+mod pictures;
+#[cfg(feature = "charts")]
+mod site;
+#[cfg(feature = "video")]
+mod video;
 
 use clap::Subcommand;
 use loopscope_core::store::Store;
+#[cfg(feature = "video")]
+use loopscope_export::video::VideoError;
 use loopscope_export::{ExportError, PlaceError};
 
 use crate::args::Global;
@@ -22,6 +32,24 @@ use crate::signals::stop_on_signal;
 pub(crate) enum ExportCommand {
     /// Write experiments into a database of their own, with everything that they refer to
     Db(db::ExportDbArgs),
+    /// Draw what analyses find: 26 kinds of charts as SVG, PNG or PDF
+    #[cfg(feature = "charts")]
+    Charts(charts::ChartsArgs),
+    /// Make one sheet of all runs: a row a prompt, a column a network and seed
+    #[cfg(feature = "charts")]
+    Mosaic(pictures::MosaicArgs),
+    /// Make one sheet of runs over time: a row a run, its pictures from left to right
+    #[cfg(feature = "charts")]
+    Timeline(pictures::TimelineArgs),
+    /// Make one sheet of all pictures of a run
+    #[cfg(feature = "charts")]
+    Grid(pictures::GridArgs),
+    /// Make a video of all runs side by side, turn by turn
+    #[cfg(feature = "video")]
+    Video(video::VideoArgs),
+    /// Write a folder with summary, charts and filmstrips that opens in a browser from disk
+    #[cfg(feature = "charts")]
+    Site(site::SiteArgs),
     /// Write every table as a Parquet file, for polars, DuckDB, pandas
     #[cfg(feature = "parquet")]
     Parquet(parquet::ExportParquetArgs),
@@ -36,6 +64,18 @@ pub(crate) enum ExportCommand {
 pub(super) fn execute(command: &ExportCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     match command {
         ExportCommand::Db(arguments) => db::db(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Charts(arguments) => charts::charts(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Mosaic(arguments) => pictures::mosaic_sheet(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Timeline(arguments) => pictures::timeline_sheet(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Grid(arguments) => pictures::grid_sheet(arguments, global, talk),
+        #[cfg(feature = "video")]
+        ExportCommand::Video(arguments) => video::video(arguments, global, talk),
+        #[cfg(feature = "charts")]
+        ExportCommand::Site(arguments) => site::site(arguments, global, talk),
         #[cfg(feature = "parquet")]
         ExportCommand::Parquet(arguments) => parquet::parquet(arguments, global, talk),
         #[cfg(feature = "parquet")]
@@ -81,6 +121,12 @@ pub(crate) fn hint(error: &ExportError, global: &Global) -> Option<String> {
         ExportError::Nothing { .. } => {
             Some(format!("`{}` computes what is missing", global.command("experiment resume latest")))
         }
+        #[cfg(feature = "video")]
+        ExportError::Video(VideoError::NoFfmpeg { .. }) => {
+            Some("install ffmpeg, or leave out --resolution and --codec: AV1 in HD needs nothing".to_owned())
+        }
+        #[cfg(feature = "video")]
+        ExportError::Video(VideoError::NoEncoder { .. }) => Some("choose another --codec".to_owned()),
         _ => None,
     }
 }
