@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
 
+mod docs;
+#[path = "../../../../fuzz/entries_models.rs"]
+mod entries;
+mod fuzzed;
+#[cfg(feature = "hub")]
+mod hub;
 mod loops;
 mod models;
 
