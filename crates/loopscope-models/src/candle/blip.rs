@@ -237,7 +237,7 @@ impl Captioner {
 }
 
 /// Returns the number of the largest score; of equal ones the first.
-fn likeliest(scores: &[f32]) -> u32 {
+pub(super) fn likeliest(scores: &[f32]) -> u32 {
     let mut best = 0;
     for (index, score) in scores.iter().enumerate() {
         if *score > scores[best] {
@@ -418,11 +418,11 @@ impl Decoder {
             keys = Tensor::cat(&[&past_keys, &keys], 0)?;
             values = Tensor::cat(&[&past_values, &values], 0)?;
         }
-        let gathered = ops::attend_across(&query, &keys, &values, self.heads, true)?;
+        let gathered = ops::attend_across(&query, &keys, &values, self.heads, true, None)?;
         *written = Some((keys, values));
         let rows = layer.norm.forward(&layer.out.forward_onto(&gathered, rows, threads)?)?;
         let query = layer.query.forward(&rows, threads)?;
-        let gathered = ops::attend_across(&query, picture_keys, picture_values, self.heads, false)?;
+        let gathered = ops::attend_across(&query, picture_keys, picture_values, self.heads, false, None)?;
         let rows = layer.across_norm.forward(&layer.across_out.forward_onto(&gathered, &rows, threads)?)?;
         let up = ops::activate(&layer.up.forward(&rows, threads)?, self.activation, false)?;
         layer.feed_norm.forward(&layer.down.forward_onto(&up, &rows, threads)?)

@@ -12,11 +12,14 @@ mod device;
 mod encoder;
 mod files;
 mod kernels;
+mod moondream;
 mod ops;
 mod options;
 #[cfg(test)]
 mod parity;
+mod pixels;
 mod pooling;
+mod resample;
 mod text;
 mod tokens;
 mod vision;
@@ -96,6 +99,7 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
         ModelKind::TextEmbedder => text::describe(model),
         ModelKind::ImageEmbedder => vision::describe(model),
         ModelKind::ImageToText if model.family == Family::Blip => blip::describe(model),
+        ModelKind::ImageToText if model.family == Family::Moondream => moondream::describe(model),
         ModelKind::ImageToText | ModelKind::TextToImage => {
             Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
         }
@@ -113,6 +117,7 @@ pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
         ModelKind::TextEmbedder => text::load(model),
         ModelKind::ImageEmbedder => vision::load(model),
         ModelKind::ImageToText if model.family == Family::Blip => blip::load(model),
+        ModelKind::ImageToText if model.family == Family::Moondream => moondream::load(model),
         ModelKind::ImageToText | ModelKind::TextToImage => {
             Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
         }

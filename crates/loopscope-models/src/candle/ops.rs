@@ -314,13 +314,7 @@ impl Attention {
             k = candle_nn::ops::rms_norm(&k, k_norm, *epsilon as f32)?;
         }
         if let Some(rotary) = &positions.rotary {
-            let table = |values: &[f32]| {
-                let values = values[..length * rotary.half].to_vec();
-                Tensor::from_vec(values, (length, rotary.half), q.device())?.to_dtype(q.dtype())
-            };
-            let (cosines, sines) = (table(&rotary.cosines)?, table(&rotary.sines)?);
-            q = candle_nn::rotary_emb::rope(&q, &cosines, &sines)?;
-            k = candle_nn::rotary_emb::rope(&k, &cosines, &sines)?;
+            (q, k) = (turned(&q, rotary, 0)?, turned(&k, rotary, 0)?);
         }
         let (k, v) = (repeat(&k, count / shared)?, repeat(&v, count / shared)?);
         let mut scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * f64::from(scale))?;
@@ -359,12 +353,19 @@ fn repeat(heads: &Tensor, times: usize) -> Result<Tensor> {
 }
 
 /// Returns what each row of `q` gathers from the rows of `k` and `v`: attention across two sequences, or over a past
-/// that was kept; the queries are the last of the keys' positions when `causal`.
+/// that was kept; the queries are the last of the keys' positions when `causal` or rotated.
 ///
 /// # Errors
 ///
 /// When the device fails.
-pub(crate) fn attend_across(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, causal: bool) -> Result<Tensor> {
+pub(crate) fn attend_across(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    heads: Heads,
+    causal: bool,
+    rotary: Option<&Rotary>,
+) -> Result<Tensor> {
     let (queries, keys) = (q.dim(0)?, k.dim(0)?);
     let Heads { count, shared, width, scale } = heads;
     if is_ours(q) {
@@ -372,14 +373,17 @@ pub(crate) fn attend_across(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, ca
         let whole = |data, heads| Strided { data, start: 0, stride: heads * width };
         let parts = [whole(q.numbers()?, count), whole(k.numbers()?, shared), whole(v.numbers()?, shared)];
         let mut out = vec![0.0; queries * count * width];
-        let masking = Masking { causal, ..Masking::default() };
+        let masking = Masking { causal, rotary, ..Masking::default() };
         kernels::attend(parts, [queries, keys], heads, &masking, &mut out);
         return rows_of(out, count * width);
     }
     let part = |rows: &Tensor, length: usize, heads: usize| {
         rows.reshape((1, length, heads, width))?.transpose(1, 2)?.contiguous()
     };
-    let (q, k, v) = (part(q, queries, count)?, part(k, keys, shared)?, part(v, keys, shared)?);
+    let (mut q, mut k, v) = (part(q, queries, count)?, part(k, keys, shared)?, part(v, keys, shared)?);
+    if let Some(rotary) = rotary {
+        (q, k) = (turned(&q, rotary, keys - queries)?, turned(&k, rotary, 0)?);
+    }
     let (k, v) = (repeat(&k, count / shared)?, repeat(&v, count / shared)?);
     let mut scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? * f64::from(scale))?;
     if causal && queries > 1 {
@@ -390,6 +394,22 @@ pub(crate) fn attend_across(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, ca
     }
     let gathered = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&v)?;
     gathered.transpose(1, 2)?.reshape((queries, count * width))
+}
+
+/// Returns heads `(batch, heads, length, width)` turned by the rotations from a position on; what a rotation does not
+/// reach stays.
+fn turned(heads: &Tensor, rotary: &Rotary, from: usize) -> Result<Tensor> {
+    let (length, width, half) = (heads.dim(2)?, heads.dim(3)?, rotary.half);
+    let table = |values: &[f32]| {
+        let values = values[from * half..(from + length) * half].to_vec();
+        Tensor::from_vec(values, (length, half), heads.device())?.to_dtype(heads.dtype())
+    };
+    let reached = heads.narrow(3, 0, 2 * half)?.contiguous()?;
+    let reached = candle_nn::rotary_emb::rope(&reached, &table(&rotary.cosines)?, &table(&rotary.sines)?)?;
+    if 2 * half == width {
+        return Ok(reached);
+    }
+    Tensor::cat(&[reached, heads.narrow(3, 2 * half, width - 2 * half)?], 3)
 }
 
 #[cfg(test)]
@@ -454,8 +474,11 @@ mod tests {
         let heads = Heads { count: 3, shared: 3, width: 4, scale: 0.5 };
         for (queries, keys, causal) in [(2, 9, false), (9, 2, false), (2, 5, true), (1, 5, true)] {
             let (q, k, v) = (numbers(queries, 12, 1), numbers(keys, 12, 2), numbers(keys, 12, 3));
-            let y = attend_across(&q, &k, &v, heads, causal).expect("rows");
-            near(&y, &attend_across(&wide(&q), &wide(&k), &wide(&v), heads, causal).expect("rows"));
+            // Two of four numbers of a head are turned; across two sequences nothing is.
+            let rotary = causal.then(|| Rotary::new(keys, 2, 100.0));
+            let of = |q: &Tensor, k: &Tensor, v: &Tensor| attend_across(q, k, v, heads, causal, rotary.as_ref());
+            let y = of(&q, &k, &v).expect("rows");
+            near(&y, &of(&wide(&q), &wide(&k), &wide(&v)).expect("rows"));
         }
     }
 }

