@@ -8,6 +8,7 @@
 //! A result never depends on what else is in its batch, and every draw of chance comes from a seed that was passed in.
 
 mod device;
+mod diffusion;
 mod files;
 mod options;
 mod weights;
@@ -75,7 +76,10 @@ pub(crate) fn parameters(
 /// [`ModelError`] that names the file and the key when a file is missing, unreadable, or not of this family.
 pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError> {
     check_kind(model)?;
-    Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
+    match model.family {
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::describe(model),
+        family => Err(ModelError::permanent(format!("{}: family {family} is not native yet", model.name))),
+    }
 }
 
 /// Loads a model; called by the thread that will own it.
@@ -85,7 +89,10 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
 /// [`ModelError`] as for [`describe`], or when a tensor is missing or of another shape than the config says.
 pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     check_kind(model)?;
-    Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
+    match model.family {
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::load(model),
+        family => Err(ModelError::permanent(format!("{}: family {family} is not native yet", model.name))),
+    }
 }
 
 fn check_kind(model: &NativeModel<'_>) -> Result<(), ModelError> {
