@@ -9,6 +9,7 @@
 
 mod blip;
 mod device;
+mod diffusion;
 mod encoder;
 mod files;
 mod kernels;
@@ -95,14 +96,12 @@ pub(crate) fn parameters(
 /// [`ModelError`] that names the file and the key when a file is missing, unreadable, or not of this family.
 pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError> {
     check_kind(model)?;
-    match model.kind {
-        ModelKind::TextEmbedder => text::describe(model),
-        ModelKind::ImageEmbedder => vision::describe(model),
-        ModelKind::ImageToText if model.family == Family::Blip => blip::describe(model),
-        ModelKind::ImageToText if model.family == Family::Moondream => moondream::describe(model),
-        ModelKind::ImageToText | ModelKind::TextToImage => {
-            Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
-        }
+    match model.family {
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::describe(model),
+        Family::Blip => blip::describe(model),
+        Family::Moondream => moondream::describe(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::describe(model),
+        _ => vision::describe(model),
     }
 }
 
@@ -113,14 +112,12 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
 /// [`ModelError`] as for [`describe`], or when a tensor is missing or of another shape than the config says.
 pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     check_kind(model)?;
-    match model.kind {
-        ModelKind::TextEmbedder => text::load(model),
-        ModelKind::ImageEmbedder => vision::load(model),
-        ModelKind::ImageToText if model.family == Family::Blip => blip::load(model),
-        ModelKind::ImageToText if model.family == Family::Moondream => moondream::load(model),
-        ModelKind::ImageToText | ModelKind::TextToImage => {
-            Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
-        }
+    match model.family {
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::load(model),
+        Family::Blip => blip::load(model),
+        Family::Moondream => moondream::load(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::load(model),
+        _ => vision::load(model),
     }
 }
 
