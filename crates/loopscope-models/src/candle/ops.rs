@@ -310,8 +310,8 @@ impl Attention {
         };
         let (mut q, mut k, v) = (part(0, count)?, part(count, shared)?, part(count + shared, shared)?);
         if let Some((q_norm, k_norm, epsilon)) = &self.norms {
-            q = candle_nn::ops::rms_norm(&q, q_norm, *epsilon as f32)?;
-            k = candle_nn::ops::rms_norm(&k, k_norm, *epsilon as f32)?;
+            q = candle_nn::ops::rms_norm_slow(&q, q_norm, *epsilon as f32)?;
+            k = candle_nn::ops::rms_norm_slow(&k, k_norm, *epsilon as f32)?;
         }
         if let Some(rotary) = &positions.rotary {
             (q, k) = (turned(&q, rotary, 0)?, turned(&k, rotary, 0)?);

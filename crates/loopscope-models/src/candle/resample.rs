@@ -1,8 +1,9 @@
 //! Pictures at other sizes, equal to Pillow's to the byte.
 //!
 //! The processors of all captioners and image embedders resize with Pillow, and a caption can turn on a pixel. Two
-//! passes, rows and then columns, each a weighted sum in integers of 22 fractional bits and rounded to bytes in between;
-//! the weights widen with the scale, so that shrinking averages.
+//! passes, over rows and over columns, each a weighted sum in integers of 22 fractional bits and rounded to bytes in
+//! between; the weights widen with the scale, so that shrinking averages. Which pass is first changes the rounding: it is
+//! that of Pillow 13, found by trying (`columns_first`).
 
 use loopscope_core::experiment::Picture;
 
@@ -93,12 +94,23 @@ fn byte(sum: i64) -> u8 {
 /// Returns the pixels of a picture at another size: `width * height` triples, row by row.
 pub(crate) fn resize(picture: &Picture, width: usize, height: usize, filter: Filter) -> Vec<u8> {
     let (from_width, from_height) = (picture.width() as usize, picture.height() as usize);
-    let across = if width == from_width {
-        picture.rgb().to_vec()
-    } else {
-        resize_rows(picture.rgb(), from_width, &looks(from_width, width, filter))
+    let rows = |pixels: Vec<u8>| {
+        if width == from_width { pixels } else { resize_rows(&pixels, from_width, &looks(from_width, width, filter)) }
     };
-    if height == from_height { across } else { resize_columns(&across, width, &looks(from_height, height, filter)) }
+    let columns = |pixels: Vec<u8>, width: usize| {
+        if height == from_height { pixels } else { resize_columns(&pixels, width, &looks(from_height, height, filter)) }
+    };
+    let pixels = picture.rgb().to_vec();
+    if columns_first([from_width, width], [from_height, height]) {
+        rows(columns(pixels, from_width))
+    } else {
+        columns(rows(pixels), width)
+    }
+}
+
+/// Whether Pillow 13 goes over columns first: when the height loses more than twice what the width loses, in pixels.
+const fn columns_first([from_width, width]: [usize; 2], [from_height, height]: [usize; 2]) -> bool {
+    height < from_height && from_height + 2 * width > height + 2 * from_width
 }
 
 fn resize_rows(pixels: &[u8], width: usize, looks: &[Look]) -> Vec<u8> {

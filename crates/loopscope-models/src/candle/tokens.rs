@@ -78,11 +78,6 @@ impl Tokens {
     pub(crate) fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
-
-    /// Returns how many tokens the vocabulary has.
-    pub(crate) fn count(&self) -> usize {
-        self.tokenizer.get_vocab_size(true)
-    }
 }
 
 /// Returns the longest text that the tokenizer's config names, when it names one that means anything.

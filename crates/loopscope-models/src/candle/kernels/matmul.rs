@@ -9,8 +9,11 @@ pub(crate) enum Threads {
     All,
 }
 
-/// Least rows of a product: fewer take another path in `gemm`, which adds up in another order.
-const ROWS_MIN: usize = 4;
+/// Returns the least rows of a product: fewer take another path in `gemm`, which adds up in another order. One row does,
+/// and up to 64 by up to 64 columns when the sum is longer than the 512 terms that it then takes at a time.
+const fn rows_min(inner: usize, columns: usize) -> usize {
+    if columns <= 64 && inner > 512 { 65 } else { 4 }
+}
 
 /// Adds `x` times `weights` to `y`, or sets `y` to it.
 ///
@@ -35,12 +38,13 @@ pub(crate) fn multiply(
     if rows == 0 {
         return;
     }
-    if rows >= ROWS_MIN {
+    let least = rows_min(inner, columns);
+    if rows >= least {
         return product(x, weights, y, inner, columns, add, threads);
     }
-    let mut few = vec![0.0; ROWS_MIN * inner];
+    let mut few = vec![0.0; least * inner];
     few[..x.len()].copy_from_slice(x);
-    let mut padded = vec![0.0; ROWS_MIN * columns];
+    let mut padded = vec![0.0; least * columns];
     padded[..y.len()].copy_from_slice(y);
     product(&few, weights, &mut padded, inner, columns, add, threads);
     y.copy_from_slice(&padded[..y.len()]);
