@@ -7,9 +7,23 @@
 //!
 //! A result never depends on what else is in its batch, and every draw of chance comes from a seed that was passed in.
 
+mod blip;
 mod device;
+mod diffusion;
+mod encoder;
 mod files;
+mod kernels;
+mod moondream;
+mod ops;
 mod options;
+#[cfg(test)]
+mod parity;
+mod pixels;
+mod pooling;
+mod resample;
+mod text;
+mod tokens;
+mod vision;
 mod weights;
 
 use std::path::Path;
@@ -33,6 +47,13 @@ pub(crate) struct NativeModel<'a> {
     pub(crate) directory: &'a Path,
     /// Parameters as [`parameters`] completes them.
     pub(crate) parameters: &'a Map<String, Value>,
+}
+
+impl<'a> NativeModel<'a> {
+    /// Returns its files.
+    fn files(&self) -> files::Files<'a> {
+        files::Files { name: self.name.as_str(), directory: self.directory }
+    }
 }
 
 /// What the files and the parameters say of a model before it is loaded.
@@ -75,7 +96,13 @@ pub(crate) fn parameters(
 /// [`ModelError`] that names the file and the key when a file is missing, unreadable, or not of this family.
 pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError> {
     check_kind(model)?;
-    Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
+    match model.family {
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::describe(model),
+        Family::Blip => blip::describe(model),
+        Family::Moondream => moondream::describe(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::describe(model),
+        _ => vision::describe(model),
+    }
 }
 
 /// Loads a model; called by the thread that will own it.
@@ -85,7 +112,13 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
 /// [`ModelError`] as for [`describe`], or when a tensor is missing or of another shape than the config says.
 pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     check_kind(model)?;
-    Err(ModelError::permanent(format!("{}: family {} is not native yet", model.name, model.family)))
+    match model.family {
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::load(model),
+        Family::Blip => blip::load(model),
+        Family::Moondream => moondream::load(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::load(model),
+        _ => vision::load(model),
+    }
 }
 
 fn check_kind(model: &NativeModel<'_>) -> Result<(), ModelError> {

@@ -4,7 +4,7 @@ use loopscope_core::backend::RegistryError;
 use loopscope_core::experiment::{ModelKind, ModelName};
 use serde_json::{Map, Value};
 
-use super::device;
+use super::{device, diffusion};
 use crate::family::Family;
 
 /// What a parameter may be.
@@ -12,6 +12,8 @@ use crate::family::Family;
 pub(crate) enum Fits {
     /// An integer in a range, both ends included.
     Integer(u64, u64),
+    /// A multiple of the first number, above zero and at most the second.
+    Multiple(u64, u64),
     /// A number in a range, both ends included.
     Number(f64, f64),
     /// Any text.
@@ -52,7 +54,9 @@ pub(crate) fn table(family: Family, kind: ModelKind) -> Vec<Parameter> {
         Parameter::new("dtype", Fits::OneOf(&["f32", "f16", "bf16"]), "f32"),
     ];
     match family {
-        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => {}
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => {
+            table.extend(diffusion::parameters(family));
+        }
         Family::Blip => {
             table.push(Parameter::new("prompt", Fits::Text, ""));
             table.push(Parameter::new("tokens_max", Fits::Integer(1, 512), 20));
@@ -123,6 +127,10 @@ impl Fits {
             Self::Integer(min, max) => (
                 value.as_u64().is_some_and(|got| (*min..=*max).contains(&got)),
                 format!("an integer from {min} to {max}"),
+            ),
+            Self::Multiple(step, max) => (
+                value.as_u64().is_some_and(|got| got > 0 && got <= *max && got % step == 0),
+                format!("a multiple of {step} from {step} to {max}"),
             ),
             Self::Number(min, max) => (
                 value.as_f64().is_some_and(|got| (*min..=*max).contains(&got)),

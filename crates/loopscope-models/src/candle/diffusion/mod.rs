@@ -1,0 +1,139 @@
+//! Painters: Stable Diffusion 1, 2, XL with their Turbo forms, and FLUX.1, from files in the layout of diffusers.
+//!
+//! A picture is a function of prompt, seed, parameters and files. Noise and schedules are ours (`noise`, `schedule`);
+//! pictures of a batch are painted one after the other, so that none depends on another. Each part is held to the
+//! numbers of diffusers by the tests in `parity`.
+
+mod attention;
+mod clip_text;
+mod flux;
+mod noise;
+mod pixels;
+mod resnet;
+mod sample;
+mod schedule;
+mod settings;
+mod stable;
+mod t5;
+mod tokens;
+mod unet;
+mod vae;
+
+#[cfg(test)]
+mod parity;
+
+use candle_core::DType;
+use candle_nn::VarBuilder;
+use loopscope_core::backend::{LoadedModel, ModelError};
+
+pub(crate) use settings::parameters;
+
+use super::device::{self, Placement};
+use super::files::Files;
+use super::weights::{Weights, as_stored, shards};
+use super::{NativeInfo, NativeModel};
+use crate::family::Family;
+
+/// Describes a painter from its files.
+///
+/// # Errors
+///
+/// A [`ModelError`] that names the file and the key.
+pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError> {
+    let files = Files { name: model.name.as_str(), directory: model.directory };
+    let (parts, working) = match model.family {
+        Family::Flux => flux::parts(model, files)?,
+        _ => stable::parts(model, files)?,
+    };
+    let mut names = Vec::new();
+    let mut weights = 0;
+    for part in &parts {
+        names.extend(part.files.iter().cloned());
+        weights += part.bytes;
+    }
+    names.retain(|name| files.has(name));
+    Ok(NativeInfo {
+        dimension: None,
+        // Painted one after the other: a larger batch would only be stored later.
+        batch_max: 1,
+        memory_bytes: weights + working,
+        weights_hash: files.hash(&names)?,
+        determinism: device::determinism(model),
+        lane: device::lane(model),
+    })
+}
+
+/// Loads a painter.
+///
+/// # Errors
+///
+/// A [`ModelError`] that names the file, the key or the tensor.
+pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
+    let files = Files { name: model.name.as_str(), directory: model.directory };
+    let placement = device::open(model)?;
+    Ok(LoadedModel::TextToImage(match model.family {
+        Family::Flux => Box::new(flux::Painter::load(model, files, &placement)?),
+        _ => Box::new(stable::Painter::load(model, files, &placement)?),
+    }))
+}
+
+/// A part of a pipeline on disk.
+struct Part {
+    /// All its files, those that are not there included.
+    files: Vec<String>,
+    /// What its weights take when loaded.
+    bytes: u64,
+}
+
+impl Part {
+    /// Returns a part without weights.
+    fn plain(files: &[&str]) -> Self {
+        Self { files: files.iter().map(|file| (*file).to_owned()).collect(), bytes: 0 }
+    }
+
+    /// Returns the part of a directory with a configuration and weights, which are held as `dtype`; of those whose
+    /// name begins with `prefix`.
+    fn weights(files: Files<'_>, directory: &str, stem: &str, dtype: DType, prefix: &str) -> Result<Self, ModelError> {
+        let stem = present(files, directory, stem);
+        let placement = Placement { device: candle_core::Device::Cpu, dtype };
+        let weights = Weights::open(&files, &stem, &placement, as_stored)?;
+        let count = weights.names().filter(|name| name.starts_with(prefix)).filter_map(|name| weights.shape(name));
+        let count: usize = count.map(|shape| shape.iter().product::<usize>()).sum();
+        let mut names = shards(&files, &stem)?;
+        names.push(format!("{directory}/config.json"));
+        Ok(Self { files: names, bytes: (count * dtype.size_in_bytes()) as u64 })
+    }
+}
+
+/// Returns the stem of the weights of a part: those in half precision where there are no others.
+fn present(files: Files<'_>, directory: &str, stem: &str) -> String {
+    let plain = format!("{directory}/{stem}");
+    let there =
+        |stem: &str| files.has(&format!("{stem}.safetensors")) || files.has(&format!("{stem}.safetensors.index.json"));
+    let half = format!("{plain}.fp16");
+    if !there(&plain) && there(&half) { half } else { plain }
+}
+
+/// Opens the weights of a part.
+fn open(
+    files: Files<'_>,
+    directory: &str,
+    stem: &str,
+    placement: &Placement,
+) -> Result<VarBuilder<'static>, ModelError> {
+    Ok(Weights::open(&files, &present(files, directory, stem), placement, as_stored)?.into_builder())
+}
+
+/// Turns an error of candle into one of the model; running out of memory may pass.
+fn failed(what: &str, error: &candle_core::Error) -> ModelError {
+    let text = error.to_string();
+    // Errors of weights name the model themselves.
+    let line = text.lines().next().unwrap_or_default();
+    let message = if line.starts_with(&format!("{what}: ")) { line.to_owned() } else { format!("{what}: {line}") };
+    let lower = text.to_lowercase();
+    if lower.contains("out of memory") || lower.contains("out_of_memory") {
+        ModelError::transient(message)
+    } else {
+        ModelError::permanent(message)
+    }
+}
