@@ -110,6 +110,12 @@ fn step(length: f64, count: usize) -> f64 {
 }
 
 fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<Tick> {
+    // Round numbers may miss a short axis: smaller steps until two of them hit it.
+    let tries = (count..=3 * count).map(|count| ticks_of(low, high, count));
+    tries.fold(Vec::new(), |found: Vec<Tick>, next| if found.len() < 2 { next } else { found })
+}
+
+fn ticks_of(low: f64, high: f64, count: usize) -> Vec<Tick> {
     let step = step(high - low, count);
     if !(step.is_finite() && step > 0.0) {
         return Vec::new();
@@ -118,24 +124,34 @@ fn linear_ticks(low: f64, high: f64, count: usize) -> Vec<Tick> {
     let first = ((low - slack) / step).ceil() as i64;
     let last = ((high + slack) / step).floor() as i64;
     let digits = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
-    let is_huge = low.abs().max(high.abs()) >= 1e6 || step < 1e-5;
+    let size = low.abs().max(high.abs());
+    let is_huge = size >= 1e6 || step < 1e-5;
+    // As many digits as tell neighbours apart.
+    let places = (size.log10().floor() - step.log10().floor()).clamp(0.0, 12.0) as usize;
     (first..=last)
         .map(|place| {
             let at = (place as f64 * step).clamp(low, high);
             let value = if place == 0 { 0.0 } else { place as f64 * step };
-            let label = if is_huge { short_exponent(value) } else { signed(&format!("{value:.digits$}")) };
+            let label = if is_huge { short_exponent(value, places) } else { signed(&format!("{value:.digits$}")) };
             Tick { at, label }
         })
         .collect()
 }
 
-fn short_exponent(value: f64) -> String {
-    if value == 0.0 { "0".to_owned() } else { signed(&format!("{value:.1e}").replace(".0e", "e")) }
+fn short_exponent(value: f64, places: usize) -> String {
+    let text = format!("{value:.places$e}");
+    match text.split_once('e') {
+        Some((digits, power)) if digits.contains('.') => {
+            signed(&format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.')))
+        }
+        _ if value == 0.0 => "0".to_owned(),
+        _ => signed(&text),
+    }
 }
 
 fn log_ticks(low: f64, high: f64, count: usize) -> Vec<Tick> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
-    let decades = f64::from(last - first).max(1.0);
+    let decades = (high.log10() - low.log10()).max(1.0);
     let factors: &[f64] = if high.log10() - low.log10() <= 2.2 { &[1.0, 2.0, 5.0] } else { &[1.0] };
     let every = ((decades / count.max(1) as f64).ceil() as i32).max(1);
     let mut ticks = Vec::new();
