@@ -46,7 +46,7 @@ impl References {
         strands.iter().map(|strand| self.drift(material, strand)).collect()
     }
 
-    fn drift(&self, material: &Material<'_>, strand: &Strand) -> Result<Option<Vec<f64>>, AnalysisError> {
+    pub(super) fn drift(&self, material: &Material<'_>, strand: &Strand) -> Result<Option<Vec<f64>>, AnalysisError> {
         let series = strand.series()?;
         let prompt = self.prompts.get(&material.runs[strand.run].run.key.initial_prompt);
         let Some(reference) = prompt.map(Vec::as_slice).or_else(|| strand.vector(0)) else { return Ok(None) };

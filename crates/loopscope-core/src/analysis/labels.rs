@@ -69,7 +69,11 @@ pub(super) fn each_labelled_group(
 }
 
 /// Reads the newest clustering of an embedder, or the one that was asked for; `None` where there is none.
-fn labels(material: &Material<'_>, embedder: &ModelName, options: &Options) -> Result<Option<Labels>, AnalysisError> {
+pub(super) fn labels(
+    material: &Material<'_>,
+    embedder: &ModelName,
+    options: &Options,
+) -> Result<Option<Labels>, AnalysisError> {
     let mut known = material.store.clusterings(material.experiment.id)?;
     if let Some(typed) = &options.clustering {
         let ids: Vec<String> = known.iter().map(|clustering| short(&clustering.id)).collect();

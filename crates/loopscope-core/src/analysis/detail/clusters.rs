@@ -45,7 +45,7 @@ impl Details<'_> {
     pub fn clusters(&self) -> Result<Vec<ClusterDetail>, AnalysisError> {
         let mut found = Vec::new();
         for embedder in self.embedders() {
-            let (strands, _) = self.material.strands(&embedder)?;
+            let strands = self.material.strands(&embedder)?.strands;
             let Some(labels) = labels(&self.material, &embedder, &self.options)? else { continue };
             let sequence = |strand: &Strand| LabelSequence {
                 key: Self::key(&embedder, strand),

@@ -27,7 +27,7 @@ impl Details<'_> {
     pub fn projections(&self) -> Result<Vec<ProjectionDetail>, AnalysisError> {
         let mut found = Vec::new();
         for embedder in self.embedders() {
-            let (strands, _) = self.material.strands(&embedder)?;
+            let strands = self.material.strands(&embedder)?.strands;
             let mut values = Vec::new();
             let (mut count, mut dimension) = (0, 0);
             for strand in &strands {

@@ -67,7 +67,7 @@ impl Details<'_> {
         let mut found = Vec::new();
         for embedder in self.embedders() {
             let references = References::of(&self.material, &embedder, registry);
-            for strand in self.material.strands(&embedder)?.0 {
+            for strand in self.material.strands(&embedder)?.strands {
                 if let Some(values) = references.drift(&self.material, &strand)? {
                     let key = Self::key(&embedder, &strand);
                     found.push(DriftDetail { key, from: references.name(), values, stored: strand.len() });
@@ -85,7 +85,7 @@ impl Details<'_> {
     pub fn steps(&self) -> Result<Vec<StepDetail>, AnalysisError> {
         let mut found = Vec::new();
         for embedder in self.embedders() {
-            for strand in self.material.strands(&embedder)?.0 {
+            for strand in self.material.strands(&embedder)?.strands {
                 let series = strand.series()?;
                 let distances =
                     (1..series.len()).map(|turn| cosine_distance(series.row(turn - 1), series.row(turn))).collect();
@@ -106,7 +106,7 @@ impl Details<'_> {
     ) -> Result<Vec<RecurrenceDetail>, AnalysisError> {
         let mut found = Vec::new();
         for embedder in self.embedders() {
-            for strand in self.material.strands(&embedder)?.0 {
+            for strand in self.material.strands(&embedder)?.strands {
                 let key = Self::key(&embedder, &strand);
                 if !is_wanted(&key) {
                     continue;
@@ -131,7 +131,7 @@ impl Details<'_> {
     pub fn divergence(&self) -> Result<Vec<DivergenceDetail>, AnalysisError> {
         let mut found = Vec::new();
         for embedder in self.embedders() {
-            let (strands, _) = self.material.strands(&embedder)?;
+            let strands = self.material.strands(&embedder)?.strands;
             let mut places: Vec<(usize, &str)> =
                 strands.iter().map(|strand| (strand.position, strand.place.as_str())).collect();
             places.sort_unstable();
