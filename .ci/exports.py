@@ -89,7 +89,7 @@ assert len(vectors.join(wide, on="invocation_id", how="inner")) == len(vectors)
 joined = duckdb.sql(
     "SELECT count(*), count(DISTINCT r.id) FROM 'tables/embeddings/*.parquet' e JOIN 'tables/invocations.parquet' i ON e.invocation_id = i.id "
     "JOIN 'tables/runs.parquet' r ON i.run_id = r.id JOIN 'tables/experiments.parquet' x ON r.experiment_id = x.id"
-).fetchone()
+).fetchall()[0]
 assert joined == stored("SELECT count(*), count(DISTINCT r.id) " + OF_RUNS.format("JOIN embedding e ON e.invocation_id = i.id", "").split(" ORDER")[0])[0], joined
 kinds = dict(duckdb.sql("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM 'tables/invocations.parquet')").fetchall())
 assert kinds["started_at"] == "TIMESTAMP WITH TIME ZONE" and kinds["id"] == "VARCHAR", kinds

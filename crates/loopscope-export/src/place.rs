@@ -358,9 +358,12 @@ fn names_in(folder: &Path) -> Result<Vec<String>, PlaceError> {
     Ok(names)
 }
 
+/// Names some of what a folder holds, hidden files only where there is nothing else.
 fn some_of(names: &[String]) -> String {
-    let shown: Vec<&str> = names.iter().take(3).map(String::as_str).collect();
-    let more = names.len().saturating_sub(shown.len());
+    let plain: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.starts_with('.')).collect();
+    let told = if plain.is_empty() { names.iter().map(String::as_str).collect() } else { plain };
+    let shown: Vec<&str> = told.iter().take(3).copied().collect();
+    let more = told.len().saturating_sub(shown.len());
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
@@ -423,10 +426,7 @@ mod tests {
         assert_eq!(folder.finish().unwrap(), 11);
         fs::write(path.join("mine"), "mine").unwrap();
         let error = OutputFolder::begin(&path, false).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!("{} is not empty: it holds .loopscope-export.json, data, mine and 1 more", path.display())
-        );
+        assert_eq!(error.to_string(), format!("{} is not empty: it holds data, mine, old", path.display()));
 
         let mut folder = OutputFolder::begin(&path, true).unwrap();
         put(&mut folder, "data/1");

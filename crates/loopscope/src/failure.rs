@@ -206,6 +206,10 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(hint) = export.and_then(|error| hint_of_export(error, global)) {
         return Some(hint);
     }
+    #[cfg(feature = "images")]
+    if let Some(error) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        return crate::command::inspect::hint(error);
+    }
     let resume = global.command("experiment resume latest");
     let runs = global.command("run list");
     let experiments = global.command("experiment list");

@@ -38,7 +38,7 @@ pub struct PictureMetadata {
 }
 
 impl PictureMetadata {
-    pub(super) fn of(experiment: &Experiment, run: &Run, row: &StoredInvocation) -> Self {
+    pub(super) fn of(experiment: &Experiment, run: &Run, row: &StoredInvocation, program_version: &str) -> Self {
         let models = run.key.network.models();
         Self {
             experiment_id: experiment.id.to_string(),
@@ -54,7 +54,7 @@ impl PictureMetadata {
             run_seed: run.key.seed.value(),
             run_number: run.key.run_number,
             started_at: row.started_at.to_string(),
-            program: format!("loopscope {}", env!("CARGO_PKG_VERSION")),
+            program: format!("loopscope {program_version}"),
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct ImageOptions {
     pub without_metadata: bool,
     /// Whether files that are there already may be replaced.
     pub may_replace: bool,
+    /// The version of the program, which the files name.
+    pub program_version: &'static str,
 }
 
 /// What was written.
@@ -172,8 +174,9 @@ fn write_experiment(
             progress.check()?;
             let picture = store.image(hash)?;
             let ending = options.format.as_str();
-            let bytes = encoded(&picture, options, &PictureMetadata::of(experiment, &run, &row))
-                .map_err(|defect| unfit(&row, defect))?;
+            let bytes =
+                encoded(&picture, options, &PictureMetadata::of(experiment, &run, &row, options.program_version))
+                    .map_err(|defect| unfit(&row, defect))?;
             written.converted += u64::from(picture.format != ending);
             let mut file = folder.file(&format!("{place}/seq_{:0digits$}.{ending}", row.sequence_number.0))?;
             let path = file.path().to_owned();

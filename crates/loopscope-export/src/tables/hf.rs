@@ -32,6 +32,8 @@ pub struct HfOptions {
     pub embedding_models: Vec<String>,
     /// Whether a data set that is there already may be replaced.
     pub may_replace: bool,
+    /// The version of the program, which the files name.
+    pub program_version: &'static str,
 }
 
 /// What a data set holds.
@@ -66,7 +68,8 @@ pub fn export_hf(
     let mut folder = OutputFolder::begin(folder, options.may_replace)?;
     let unfinished = selection.tell_unfinished(store, progress)?;
     let (files, mut tables) = std::thread::scope(|scope| {
-        let mut export = Export::new(store, &selection, models, &folder, Writer::start(scope), progress);
+        let mut export =
+            Export::new(store, &selection, models, &folder, Writer::start(scope, options.program_version), progress);
         export.counts = counts;
         export.steps()?;
         export.embeddings()?;
@@ -76,7 +79,7 @@ pub fn export_hf(
         table.bytes = folder.keep(file)?;
     }
     let mut card = folder.file("README.md")?;
-    let text = card::card_of(&selection, &tables, &unfinished);
+    let text = card::card_of(&selection, &tables, &unfinished, options.program_version);
     let path = card.path().to_owned();
     card.write_all(text.as_bytes()).map_err(|source| ExportError::Write { path, source })?;
     folder.keep(card)?;

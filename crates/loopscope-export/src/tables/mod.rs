@@ -43,6 +43,8 @@ pub struct TableOptions {
     pub images: bool,
     /// Whether an export that is there already may be replaced.
     pub may_replace: bool,
+    /// The version of the program, which the files name.
+    pub program_version: &'static str,
 }
 
 /// A file of an export.
@@ -97,7 +99,8 @@ pub fn export_tables(
         false => None,
     };
     let (files, mut tables) = std::thread::scope(|scope| {
-        let mut export = Export::new(store, &selection, models, &folder, Writer::start(scope), progress);
+        let mut export =
+            Export::new(store, &selection, models, &folder, Writer::start(scope, options.program_version), progress);
         export.prompts = prompts;
         export.counts = counts;
         export.all(options.images)?;
@@ -199,7 +202,7 @@ impl<'a, 'scope> Export<'a, 'scope> {
         let experiments: Vec<ExperimentId> =
             self.selection.experiments.iter().map(|experiment| experiment.id).collect();
         let about = json!({
-            "table": table.name, "program_version": env!("CARGO_PKG_VERSION"), "experiments": experiments,
+            "table": table.name, "program_version": self.writer.program_version, "experiments": experiments,
         });
         let mut metadata = vec![KeyValue::new("loopscope".to_owned(), about.to_string())];
         metadata.extend(extra);

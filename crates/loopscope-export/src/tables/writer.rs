@@ -43,6 +43,7 @@ pub(super) struct Writer<'scope> {
     jobs: Option<SyncSender<Job>>,
     thread: Option<ScopedJoinHandle<'scope, Result<Vec<Option<Closed>>, ExportError>>>,
     opened: usize,
+    pub(super) program_version: &'static str,
 }
 
 /// A table that is being written.
@@ -52,10 +53,10 @@ pub(super) struct Open {
 }
 
 impl<'scope> Writer<'scope> {
-    pub(super) fn start<'env>(scope: &'scope std::thread::Scope<'scope, 'env>) -> Self {
+    pub(super) fn start<'env>(scope: &'scope std::thread::Scope<'scope, 'env>, program_version: &'static str) -> Self {
         let (jobs, queue) = sync_channel(QUEUE);
         let thread = scope.spawn(move || write_all(&queue));
-        Self { jobs: Some(jobs), thread: Some(thread), opened: 0 }
+        Self { jobs: Some(jobs), thread: Some(thread), opened: 0, program_version }
     }
 
     /// Begins a table in `file`.
@@ -67,7 +68,7 @@ impl<'scope> Writer<'scope> {
     ) -> Result<Open, ExportError> {
         let schema: SchemaRef = Arc::new(table.schema());
         let path = file.path().to_owned();
-        let properties = properties_of(table, metadata).map_err(|error| failed(&path, error))?;
+        let properties = properties_of(table, metadata, self.program_version).map_err(|error| failed(&path, error))?;
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties));
         self.send(Job::Open(Box::new(writer.map_err(|error| failed(&path, error))?)))?;
         self.opened += 1;
@@ -142,11 +143,15 @@ fn write_all(queue: &Receiver<Job>) -> Result<Vec<Option<Closed>>, ExportError> 
     Ok(closed)
 }
 
-fn properties_of(table: &Table, metadata: Vec<KeyValue>) -> Result<WriterProperties, ParquetError> {
+fn properties_of(
+    table: &Table,
+    metadata: Vec<KeyValue>,
+    program_version: &str,
+) -> Result<WriterProperties, ParquetError> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_created_by(format!("loopscope {}", env!("CARGO_PKG_VERSION")))
+        .set_created_by(format!("loopscope version {program_version}"))
         .set_key_value_metadata(Some(metadata));
     for column in &table.columns {
         match column.kind {

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use loopscope_export::images::{Inspected, inspect as read};
+use loopscope_export::images::{InspectError, Inspected, inspect as read};
 
 use crate::args::Global;
-use crate::failure::{Exit, UsageError, unless_unread};
+use crate::failure::{Exit, unless_unread};
 use crate::report::{Talk, one_line, print, print_json};
 
 #[derive(Debug, Args)]
@@ -16,8 +16,12 @@ pub(crate) struct InspectArgs {
     files: Vec<PathBuf>,
 }
 
-const HINT: &str = "`loopscope export images` writes pictures that say it, unless --no-metadata is given; programs that convert \
-                    pictures often take it out";
+/// Returns the next move for a picture that does not say where it comes from.
+pub(crate) fn hint(error: &InspectError) -> Option<String> {
+    let hint = "`loopscope export images` writes pictures that say it, unless --no-metadata is given; programs that convert \
+                pictures often take it out";
+    matches!(error, InspectError::Silent { .. }).then(|| hint.to_owned())
+}
 
 pub(super) fn inspect(arguments: &InspectArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     let (mut told, mut failed) = (Vec::new(), Vec::new());
@@ -42,16 +46,7 @@ pub(super) fn inspect(arguments: &InspectArgs, global: &Global, talk: &Talk) -> 
         talk.error("error", &one_line(&format!("{:#}", anyhow::Error::from(error)), 400));
     }
     // The last one ends the command, with the hint.
-    let is_silent = matches!(last, loopscope_export::images::InspectError::Silent { .. });
-    let error = anyhow::Error::from(last);
-    Err(if is_silent {
-        error.context(UsageError {
-            message: "not every picture says where it comes from".to_owned(),
-            hint: Some(HINT.to_owned()),
-        })
-    } else {
-        error
-    })
+    Err(last.into())
 }
 
 fn command_for(one: &Inspected, global: &Global) -> String {

@@ -11,7 +11,7 @@ mod experiment;
 pub(crate) mod export;
 pub(crate) mod import;
 #[cfg(feature = "images")]
-mod inspect;
+pub(crate) mod inspect;
 pub(crate) mod merge;
 mod model;
 mod run;

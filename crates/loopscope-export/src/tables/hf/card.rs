@@ -9,10 +9,15 @@ use super::super::columns::{Kind, table};
 use crate::{Selection, Unfinished};
 
 /// Returns the text of `README.md`.
-pub(super) fn card_of(selection: &Selection, tables: &[WrittenTable], unfinished: &[Unfinished]) -> String {
+pub(super) fn card_of(
+    selection: &Selection,
+    tables: &[WrittenTable],
+    unfinished: &[Unfinished],
+    program_version: &str,
+) -> String {
     let mut text = String::new();
     // Writing into memory does not fail.
-    write_card(&mut text, selection, tables, unfinished).ok();
+    write_card(&mut text, selection, tables, unfinished, program_version).ok();
     text
 }
 
@@ -26,6 +31,7 @@ fn write_card(
     selection: &Selection,
     tables: &[WrittenTable],
     unfinished: &[Unfinished],
+    program_version: &str,
 ) -> std::fmt::Result {
     let is_step = |table: &&WrittenTable| table.file.starts_with("data/");
     let rows: u64 = tables.iter().filter(is_step).map(|table| table.rows).sum();
@@ -42,8 +48,7 @@ fn write_card(
     writeln!(
         out,
         "Trajectories of generative models in loops: every output of a model was the input of the next one. \
-         Written by loopscope {}.\n",
-        env!("CARGO_PKG_VERSION")
+         Written by loopscope {program_version}.\n"
     )?;
     write_experiments(out, selection, unfinished)?;
     write_columns(out, tables)?;

@@ -29,7 +29,11 @@ pub(crate) struct ExportHfArgs {
 }
 
 pub(super) fn hf(arguments: &ExportHfArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
-    let options = HfOptions { embedding_models: arguments.embedding_models.clone(), may_replace: arguments.force };
+    let options = HfOptions {
+        embedding_models: arguments.embedding_models.clone(),
+        may_replace: arguments.force,
+        program_version: env!("CARGO_PKG_VERSION"),
+    };
     let began = Instant::now();
     let written = export(global, talk, |store, reporter| {
         export_hf(store, &arguments.experiments, &arguments.folder, &options, reporter)

@@ -47,6 +47,7 @@ pub(super) fn images(arguments: &ExportImagesArgs, global: &Global, talk: &Talk)
         },
         without_metadata: arguments.no_metadata,
         may_replace: arguments.force,
+        program_version: env!("CARGO_PKG_VERSION"),
     };
     let began = Instant::now();
     let written = export(global, talk, |store, reporter| {

@@ -40,6 +40,7 @@ pub(super) fn parquet(arguments: &ExportParquetArgs, global: &Global, talk: &Tal
         embed_prompts: arguments.embed_prompts,
         images: arguments.images,
         may_replace: arguments.force,
+        program_version: env!("CARGO_PKG_VERSION"),
     };
     let began = Instant::now();
     let written = export(global, talk, |store, reporter| {
