@@ -164,6 +164,18 @@ pub enum RegistryError {
         /// The known name that is spelt most alike, when one is near.
         nearest: Option<ModelName>,
     },
+    /// The name is known, and nothing on this machine can be called by it.
+    #[error("model {name} is not here: {reason}")]
+    NotHere {
+        /// The name that was asked for.
+        name: ModelName,
+        /// What the model takes and gives.
+        kind: ModelKind,
+        /// Why it is not here, and which servers serve it, in one line.
+        reason: String,
+        /// What to do about it: a few lines to type or to write into a file.
+        remedy: String,
+    },
     /// A parameter that the model does not have.
     #[error("model {name} has no parameter \"{key}\"; it has {}", list_or_none(.known))]
     UnknownParameter {
@@ -207,6 +219,11 @@ pub trait Registry: Send + Sync {
     ///
     /// [`RegistryError`] for an unknown name (with the nearest known one) or a parameter that does not fit.
     fn info(&self, name: &ModelName, parameters: &Map<String, Value>) -> Result<ModelInfo, RegistryError>;
+
+    /// Returns what a model takes and gives, if it is here to be called; need not look at its weights.
+    fn kind(&self, name: &ModelName) -> Option<ModelKind> {
+        self.info(name, &Map::new()).ok().map(|info| info.kind)
+    }
 
     /// Loads a model; called by the thread that will own it.
     ///

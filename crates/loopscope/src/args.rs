@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
+use loopscope_models::{ModelRegistry, ModelsFileError};
 
 use crate::command::{
     AnalyseCommand, ArrayCommand, ClusterCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs,
@@ -33,6 +34,9 @@ pub(crate) struct Global {
     /// The database
     #[arg(long, global = true, value_name = "FILE", env = "LOOPSCOPE_DB", default_value = DEFAULT_DATABASE)]
     pub(crate) db: PathBuf,
+    /// Your own names for models [default: models.toml here, else in the configuration folder]
+    #[arg(long, global = true, value_name = "FILE", env = "LOOPSCOPE_MODELS")]
+    pub(crate) models: Option<PathBuf>,
     /// Print JSON; while running, one event a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -54,6 +58,15 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// Returns the models there are, with the user's own names.
+    ///
+    /// # Errors
+    ///
+    /// When the user's file is not there, does not read, or says what cannot be.
+    pub(crate) fn registry(&self) -> Result<ModelRegistry, ModelsFileError> {
+        ModelRegistry::open(self.models.as_deref().filter(|path| !path.as_os_str().is_empty()))
+    }
+
     /// Returns how to open the database.
     pub(crate) fn open_options(&self) -> OpenOptions {
         OpenOptions {
@@ -279,6 +292,30 @@ pub(crate) enum ModelCommand {
         /// Only models of this kind
         #[arg(long, value_enum)]
         kind: Option<Kind>,
+        /// Only models that can be called as they are
+        #[arg(long)]
+        installed: bool,
+        /// Only models whose estimated memory this machine has free
+        #[arg(long)]
+        fits: bool,
+    },
+    /// Show what is known of a model, and what it takes to have it here
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Download the files of a model that runs in this process
+    Pull {
+        /// Its name
+        name: String,
+    },
+    /// Time a model: seconds per item in batches of 1, 2, 4 and 8
+    Bench {
+        /// Its name
+        name: String,
+        /// How long to call it for each size, at least
+        #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = bench_seconds)]
+        seconds: f64,
     },
     /// Call a model a few times and look at what it gives
     Test {
@@ -312,6 +349,11 @@ pub(crate) struct DoctorArgs {
     pub(crate) no_backup: bool,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+fn bench_seconds(typed: &str) -> Result<f64, &'static str> {
+    let seconds = typed.parse().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
+    seconds.ok_or("expected a number of seconds from 0 to 3600")
 }
 
 /// Returns a name that an experiment can have: what is asked for, without the blanks around it.

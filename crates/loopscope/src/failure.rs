@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use loopscope_core::backend::RegistryError;
 use loopscope_core::clustering::ClusteringError;
-use loopscope_core::config::ConfigError;
+use loopscope_core::config::{ConfigError, Defect};
 use loopscope_core::engine::EngineError;
 use loopscope_core::import::legacy::ImportError;
 use loopscope_core::store::{MergeError, StoreError};
+use loopscope_models::ModelsFileError;
 
 use crate::args::Global;
 use crate::command::import::hint_of as hint_of_import;
@@ -56,7 +58,9 @@ pub(crate) fn tell(error: &anyhow::Error, global: &Global, talk: &Talk) -> Exit 
         talk.error(if index == 0 { "error" } else { "cause" }, text);
     }
     if let Some(hint) = hint_of(error, global) {
-        talk.error("hint", &hint);
+        // Further lines stand under the first; an empty one stays empty.
+        let lines = hint.lines().map(|line| if line.is_empty() { String::new() } else { format!("       {line}") });
+        talk.error("hint", lines.collect::<Vec<_>>().join("\n").trim_start());
     }
     exit_of(error)
 }
@@ -102,7 +106,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     let is_config = |cause: &(dyn std::error::Error + 'static)| {
         cause.is::<ConfigError>() || matches!(cause.downcast_ref(), Some(EngineError::Config(_)))
     };
-    if error.chain().any(|cause| is_config(cause) || cause.is::<UsageError>()) {
+    if error.chain().any(|cause| is_config(cause) || cause.is::<UsageError>() || cause.is::<ModelsFileError>()) {
         return Exit::Usage;
     }
     match store_error(error) {
@@ -129,10 +133,39 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
     })
 }
 
+/// Returns what to do about a model that is known and not here; of several, about the first.
+fn remedy_of(error: &anyhow::Error) -> Option<String> {
+    let config = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(EngineError::Config(config)) => Some(config),
+        _ => cause.downcast_ref::<ConfigError>(),
+    })?;
+    let ConfigError::Invalid { problems, .. } = config else { return None };
+    let absent: Vec<(&str, &str)> = problems
+        .iter()
+        .filter_map(|problem| match &problem.defect {
+            Defect::Registry { error: RegistryError::NotHere { name, remedy, .. }, .. } => {
+                Some((name.as_str(), remedy.as_str()))
+            }
+            _ => None,
+        })
+        .collect();
+    match absent.as_slice() {
+        [] => None,
+        [(_, remedy)] => Some((*remedy).to_owned()),
+        [(name, remedy), rest @ ..] => {
+            let others: Vec<&str> = rest.iter().map(|(name, _)| *name).collect();
+            Some(format!("for {name}: {remedy}\n`loopscope model show NAME` says the same of {}", others.join(", ")))
+        }
+    }
+}
+
 /// Returns the next move for the errors that people meet.
 fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(usage) = error.chain().find_map(|cause| cause.downcast_ref::<UsageError>()) {
         return usage.hint.clone();
+    }
+    if let Some(remedy) = remedy_of(error) {
+        return Some(remedy);
     }
     let merge = error.chain().find_map(|cause| cause.downcast_ref::<MergeError>());
     if let Some(hint) = merge.and_then(|error| crate::command::merge::hint(error, global)) {

@@ -12,7 +12,14 @@ impl Global {
     pub(crate) fn command(&self, command: &str) -> String {
         let named = std::env::var_os("LOOPSCOPE_DB").filter(|name| !name.is_empty());
         let found = named.as_deref().map_or(Path::new(DEFAULT_DATABASE), Path::new);
-        command_with(command, &self.db, found)
+        let command = command_with(command, &self.db, found);
+        let models = std::env::var_os("LOOPSCOPE_MODELS").filter(|name| !name.is_empty());
+        match &self.models {
+            Some(path) if models.as_deref() != Some(path.as_os_str()) => {
+                format!("{command} --models {}", shell_quoted(&path.to_string_lossy()))
+            }
+            _ => command,
+        }
     }
 }
 

@@ -93,6 +93,17 @@ pub fn decode_image(format: &str, bytes: &[u8]) -> Result<Picture, ImageCodecErr
     decode_within(format, bytes, u64::from(Picture::SIDE_MAX).pow(2))
 }
 
+/// Decodes a picture that a server sent: WebP, PNG or JPEG, whichever its first bytes say.
+///
+/// # Errors
+///
+/// [`ImageCodecError`] when the bytes are of no format that is read, declare more than `pixels_max` pixels, or do not
+/// decode in full.
+pub fn decode_foreign_image(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
+    let format = image_format(bytes).ok_or(ImageCodecError::UnknownFormat)?;
+    decode_within(format, bytes, pixels_max)
+}
+
 /// Decodes a picture that comes from elsewhere, and returns it as the store has it: with its bytes as they are.
 ///
 /// # Errors

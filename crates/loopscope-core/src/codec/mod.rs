@@ -16,7 +16,8 @@ pub use diagram::{
 };
 pub use generators::{check_generators, generator_arrays, longest_loop};
 pub use image::{
-    FOREIGN_PIXELS_MAX, ImageCodecError, decode_image, encode_image, image_format, record_of_foreign_image,
+    FOREIGN_PIXELS_MAX, ImageCodecError, decode_foreign_image, decode_image, encode_image, image_format,
+    record_of_foreign_image,
 };
 pub use json::canonical_json;
 pub use npy::{NPY_BYTES_MAX, NPY_HEADER_BYTES_MAX, NpyArray, NpyError, NpyValues, read_npy, write_npy};

@@ -1,8 +1,6 @@
 //! Whether the models of a config exist, fit together, and take their parameters.
 
-use std::collections::BTreeMap;
-
-use serde_json::Map;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ConfigError;
 use super::error::{Defect, Problems, member};
@@ -21,7 +19,8 @@ pub fn check_config(
     config: &ExperimentConfig,
     registry: &dyn Registry,
 ) -> Result<BTreeMap<ModelName, ModelInfo>, ConfigError> {
-    let mut checker = Checker { config, registry, infos: BTreeMap::new(), problems: Problems::default() };
+    let (infos, absent) = (BTreeMap::new(), BTreeSet::new());
+    let mut checker = Checker { config, registry, infos, absent, problems: Problems::default() };
     for (index, network) in config.networks.iter().enumerate() {
         checker.network(&format!("networks[{index}]"), network);
     }
@@ -40,6 +39,8 @@ struct Checker<'a> {
     registry: &'a dyn Registry,
     /// What the registry said of each model that the config uses.
     infos: BTreeMap<ModelName, Result<ModelInfo, RegistryError>>,
+    /// Models that are known and not here, as far as they are told of.
+    absent: BTreeSet<ModelName>,
     problems: Problems,
 }
 
@@ -134,8 +135,18 @@ impl Checker<'_> {
                 self.problems.push(key, Defect::Registry { error, fitting });
                 None
             }
+            Err(RegistryError::NotHere { name, kind, reason, remedy }) => {
+                let kind = *kind;
+                // Told of once, where it stands first; what the model is can be said of it all the same.
+                if self.absent.insert(name.clone()) {
+                    let (name, reason, remedy) = (name.clone(), reason.clone(), remedy.clone());
+                    let error = RegistryError::NotHere { name, kind, reason, remedy };
+                    self.problems.push(key, Defect::Registry { error, fitting: Vec::new() });
+                }
+                Some(kind)
+            }
             // The parameters are told of once, at their own key; what kind the model is does not hang on them.
-            Err(_) => registry.info(model, &Map::new()).ok().map(|info| info.kind),
+            Err(_) => registry.kind(model),
         }
     }
 
@@ -149,7 +160,7 @@ impl Checker<'_> {
         }
         for (model, described) in &mut self.infos {
             if let Err(error) = described
-                && !matches!(error, RegistryError::UnknownModel { .. })
+                && !matches!(error, RegistryError::UnknownModel { .. } | RegistryError::NotHere { .. })
             {
                 let taken = RegistryError::UnknownModel { name: model.clone(), nearest: None };
                 let error = std::mem::replace(error, taken);
@@ -162,7 +173,7 @@ impl Checker<'_> {
     /// Returns the models of a kind that fits, in the order of the registry.
     fn fitting(&self, fits: impl Fn(ModelKind) -> bool) -> Vec<ModelName> {
         let names = self.registry.names().into_iter();
-        names.filter(|name| self.registry.info(name, &Map::new()).is_ok_and(|info| fits(info.kind))).collect()
+        names.filter(|name| self.registry.kind(name).is_some_and(&fits)).collect()
     }
 }
 

@@ -113,6 +113,7 @@ fn info_of(version: &ModelVersion, registry: &dyn Registry) -> Result<ModelInfo,
         .map_err(|error| other_parameters(format!("the stored ones do not read: {error}")))?;
     let info = registry.info(&version.name, &parameters).map_err(|error| match error {
         RegistryError::UnknownModel { .. } => (Reason::ModelUnknown, format!("backend \"{}\"", version.backend)),
+        RegistryError::NotHere { reason, .. } => (Reason::ModelUnknown, reason),
         other => other_parameters(other.to_string()),
     })?;
     differs(Reason::OtherKind, "kind", version.kind.as_str(), info.kind.as_str())?;

@@ -2,6 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking, in their helpers too")]
 
+#[cfg(feature = "http")]
+mod docs;
+#[cfg(feature = "http")]
+#[path = "../../../../fuzz/entries_models.rs"]
+mod entries;
+#[cfg(feature = "http")]
+mod fuzzed;
+#[cfg(feature = "hub")]
+mod hub;
 mod loops;
 mod models;
 

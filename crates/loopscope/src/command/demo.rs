@@ -10,7 +10,6 @@ use loopscope_core::config::{Syntax, check_config, parse_config};
 use loopscope_core::engine::{Outcome, create_experiment};
 use loopscope_core::experiment::{Experiment, OsEntropy, SystemClock};
 use loopscope_core::store::{ExperimentLock, Store};
-use loopscope_models::BuiltinRegistry;
 
 use super::work::{conclude, work};
 use crate::args::{EngineArgs, Global};
@@ -23,11 +22,12 @@ pub(crate) const DEMO_CONFIG: &str = include_str!("../../../../examples/demo.tom
 pub(super) fn demo(global: &Global, engine: &EngineArgs, talk: &Talk) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let given = parse_config(DEMO_CONFIG, Syntax::Toml)?;
-    check_config(&given.config, &BuiltinRegistry)?;
+    let registry = global.registry()?;
+    check_config(&given.config, &registry)?;
     talk.say("four networks of dummy models: small programs that paint what words say and say what they see");
     let mut store = Store::open_write(&global.db, &global.open_options())?;
     let experiment = create_experiment(&mut store, given, "demo", &SystemClock, &OsEntropy)?;
-    let outcome = work(store, experiment.id, engine, global, talk)?;
+    let outcome = work(store, experiment.id, &registry, engine, global, talk)?;
     if outcome == Outcome::Completed {
         cluster(&experiment, global, talk)?;
     }

@@ -8,7 +8,7 @@ use loopscope_core::config::{ConfigError, Syntax, check_config, parse_config, re
 use loopscope_core::engine::create_experiment;
 use loopscope_core::experiment::{ExperimentConfig, ExperimentId, ModelName, Network, OsEntropy, Seed, SystemClock};
 use loopscope_core::store::{ExperimentLock, Extension, Store};
-use loopscope_models::BuiltinRegistry;
+use loopscope_models::ModelRegistry;
 
 use super::work::{conclude, work};
 use crate::args::{EngineArgs, ExperimentCommand, Global};
@@ -44,7 +44,8 @@ pub(super) fn execute(command: ExperimentCommand, global: &Global, talk: &Talk) 
 fn run(file: &Path, name: Option<String>, engine: &EngineArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let mut given = read_config(file)?;
-    check_config(&given.config, &BuiltinRegistry).map_err(|error| error.in_file(file))?;
+    let registry = global.registry()?;
+    check_config(&given.config, &registry).map_err(|error| error.in_file(file))?;
     if name.is_some() {
         given.config.name = name;
     }
@@ -56,7 +57,7 @@ fn run(file: &Path, name: Option<String>, engine: &EngineArgs, global: &Global, 
     let mut store = Store::open_write(&global.db, &global.open_options())?;
     let experiment = create_experiment(&mut store, given, fallback, &SystemClock, &OsEntropy)?;
     talk.detail(&format!("made experiment {} ({})", experiment.name, experiment.id.short()));
-    let outcome = work(store, experiment.id, engine, global, talk)?;
+    let outcome = work(store, experiment.id, &registry, engine, global, talk)?;
     conclude(experiment.id, outcome, began, global, talk)
 }
 
@@ -64,7 +65,7 @@ fn resume(typed: &str, engine: &EngineArgs, global: &Global, talk: &Talk) -> any
     let began = Instant::now();
     let store = Store::open_existing(&global.db, &global.open_options())?;
     let id = store.find_experiment(typed)?;
-    let outcome = work(store, id, engine, global, talk)?;
+    let outcome = work(store, id, &global.registry()?, engine, global, talk)?;
     conclude(id, outcome, began, global, talk)
 }
 
@@ -76,11 +77,12 @@ fn extend(
     talk: &Talk,
 ) -> anyhow::Result<Exit> {
     let began = Instant::now();
+    let registry = global.registry()?;
     let mut store = Store::open_existing(&global.db, &global.open_options())?;
     let id = store.find_experiment(typed)?;
     // The lock is taken for the change and again for the work: in between nothing is half done.
     let lock = ExperimentLock::take(store.path(), id)?;
-    check_extension(store.experiment(id)?.config, extension)?;
+    check_extension(store.experiment(id)?.config, extension, &registry)?;
     let extended = store.extend(id, extension, &SystemClock, &OsEntropy)?;
     drop(lock);
     talk.say(&format!(
@@ -89,14 +91,18 @@ fn extend(
         count(extended.runs_lengthened),
         count(extended.diagrams_dropped)
     ));
-    let outcome = work(store, id, engine, global, talk)?;
+    let outcome = work(store, id, &registry, engine, global, talk)?;
     conclude(id, outcome, began, global, talk)
 }
 
 /// Checks what an experiment would ask for with an extension, as a config that says so would be checked.
 ///
 /// The store itself refuses what no config can say: a model that is there already, a length that shrinks, nothing new.
-fn check_extension(mut config: ExperimentConfig, extension: &Extension) -> Result<(), ConfigError> {
+fn check_extension(
+    mut config: ExperimentConfig,
+    extension: &Extension,
+    registry: &ModelRegistry,
+) -> Result<(), ConfigError> {
     for model in &extension.embedding_models {
         config.embedding_models.push(model.clone());
     }
@@ -113,7 +119,7 @@ fn check_extension(mut config: ExperimentConfig, extension: &Extension) -> Resul
         "networks": networks, "prompts": config.prompts, "seeds": config.seeds,
         "embedding_models": config.embedding_models, "max_length": config.max_length, "parameters": config.parameters,
     });
-    check_config(&parse_config(&document.to_string(), Syntax::Json)?.config, &BuiltinRegistry)?;
+    check_config(&parse_config(&document.to_string(), Syntax::Json)?.config, registry)?;
     Ok(())
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
             global,
             talk,
         ),
-        Command::Model(command) => model::execute(&command, global),
+        Command::Model(command) => model::execute(&command, global, talk),
         Command::Analyse(command) => analyse::execute(&command, global, talk),
         Command::Doctor(arguments) => doctor::doctor(&arguments, global, talk),
         Command::Verify(arguments) => verify::execute(&arguments, global, talk),

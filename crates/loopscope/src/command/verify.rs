@@ -4,7 +4,6 @@ use clap::Args;
 use loopscope_core::engine::EngineOptions;
 use loopscope_core::store::Store;
 use loopscope_core::verify::{Cannot, Mismatch, Subject, Verification, VerifyOptions, verify};
-use loopscope_models::BuiltinRegistry;
 
 use crate::args::Global;
 use crate::failure::{Exit, unless_unread};
@@ -44,7 +43,7 @@ pub(super) fn execute(arguments: &VerifyArgs, global: &Global, talk: &Talk) -> a
             printed = unless_unread(print_mismatch(mismatch));
         }
     };
-    let outcome = verify(&store, id, &BuiltinRegistry, &options, &mut found)?;
+    let outcome = verify(&store, id, &global.registry()?, &options, &mut found)?;
     printed?;
     if global.json {
         let document = serde_json::json!({

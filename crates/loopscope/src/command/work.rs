@@ -6,7 +6,7 @@ use anyhow::Context;
 use loopscope_core::engine::{Engine, EngineError, EngineOptions, Outcome, RetryPolicy};
 use loopscope_core::experiment::{ExperimentId, OsEntropy, SystemClock};
 use loopscope_core::store::{Store, StoreError};
-use loopscope_models::BuiltinRegistry;
+use loopscope_models::ModelRegistry;
 
 use crate::args::{EngineArgs, Global};
 use crate::failure::{Exit, unless_unread};
@@ -33,14 +33,14 @@ pub(crate) fn engine_options(arguments: &EngineArgs) -> EngineOptions {
 pub(crate) fn work(
     store: Store,
     id: ExperimentId,
+    registry: &ModelRegistry,
     arguments: &EngineArgs,
     global: &Global,
     talk: &Talk,
 ) -> anyhow::Result<Outcome> {
     let stop = stop_on_signal().context("listening for signals")?;
     let options = engine_options(arguments);
-    let registry = BuiltinRegistry;
-    let engine = Engine { registry: &registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };
+    let engine = Engine { registry, clock: &SystemClock, entropy: &OsEntropy, options: &options };
     let mut reporter = Reporter::new(talk, global.json);
     let outcome = engine.work(store, id, &stop, &mut |event| reporter.show(event, talk));
     outcome.map_err(|error| match error {

@@ -18,5 +18,6 @@ mod losses;
 mod many;
 mod merging;
 mod reading;
+mod remote;
 mod signals;
 mod support;

@@ -223,7 +223,7 @@ fn a_file_whose_name_no_experiment_can_have_still_runs() {
 #[test]
 fn every_model_passes_its_own_test() {
     let place = Place::new();
-    let models = place.json(&["model", "list", "--json"]);
+    let models = place.json(&["model", "list", "--installed", "--json"]);
     assert_eq!(models.as_array().unwrap().len(), 8);
     for model in models.as_array().unwrap() {
         assert!(model["about"].as_str().unwrap().contains("dummy"));

@@ -39,9 +39,14 @@ impl Place {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_loopscope"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        for name in ["LOOPSCOPE_DB", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
+        for name in ["LOOPSCOPE_DB", "LOOPSCOPE_MODELS", "NO_COLOR", "CLICOLOR_FORCE", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
+        for name in ["HF_HUB_CACHE", "HF_HOME", "HF_TOKEN", "HF_ENDPOINT", "http_proxy", "HTTP_PROXY", "ALL_PROXY"] {
+            command.env_remove(name);
+        }
+        // Neither models of the user's own nor what is in a cache.
+        command.env("XDG_CONFIG_HOME", self.folder.path()).env("XDG_CACHE_HOME", self.folder.path());
         command.env("LOOPSCOPE_MIN_FREE_MIB", self.min_free_mib.to_string());
         if let Some(database) = &self.database {
             command.env("LOOPSCOPE_DB", database);

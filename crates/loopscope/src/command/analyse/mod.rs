@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use loopscope_core::analysis::{Analysis, analyse};
 use loopscope_core::store::Store;
-use loopscope_models::BuiltinRegistry;
 
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
@@ -20,7 +19,7 @@ pub(super) fn execute(command: &AnalyseCommand, global: &Global, talk: &Talk) ->
     let request = command.request();
     let store = Store::open_read(&global.db, &global.open_options())?;
     let id = store.find_experiment(&request.common.experiment)?;
-    let analysis = analyse(&store, id, request.kind, &request.options, &BuiltinRegistry).map_err(told)?;
+    let analysis = analyse(&store, id, request.kind, &request.options, &global.registry()?).map_err(told)?;
     if let Some(file) = &request.common.csv {
         for path in write_csv(&analysis, file)? {
             talk.say(&format!("wrote {}", path.display()));

@@ -12,7 +12,6 @@ use loopscope_core::doctor::{Counts, Diagnosis, DoctorOptions, Finding, FindingK
 use loopscope_core::engine::Outcome;
 use loopscope_core::experiment::{ExperimentId, OsEntropy, SystemClock};
 use loopscope_core::store::{ExperimentLock, Store};
-use loopscope_models::BuiltinRegistry;
 
 use super::show::{self, Shown};
 use super::{Counted, add_unknown_models, by_reason};
@@ -219,7 +218,8 @@ impl Mender<'_> {
     fn compute(&self, id: ExperimentId) -> anyhow::Result<Option<Outcome>> {
         let mut store = Store::open_existing(&self.global.db, &self.global.open_options())?;
         let experiment = store.experiment(id)?;
-        if let Err(error) = check_config(&experiment.config, &BuiltinRegistry) {
+        let registry = self.global.registry()?;
+        if let Err(error) = check_config(&experiment.config, &registry) {
             let name = &experiment.name;
             self.talk.say_anyway(&format!("\"{name}\" ({}) cannot be completed here: {error}", id.short()));
             if self.global.json {
@@ -235,7 +235,7 @@ impl Mender<'_> {
             drop(lock);
             runs
         };
-        let outcome = work(store, id, &self.arguments.engine, self.global, self.talk)?;
+        let outcome = work(store, id, &registry, &self.arguments.engine, self.global, self.talk)?;
         let after = Store::open_read(&self.global.db, &self.global.open_options())?.counts(id)?;
         let computed = [
             ("runs", runs),
@@ -267,7 +267,13 @@ impl Mender<'_> {
 
     /// Shows a check that found nothing to mend and nothing that could be computed.
     fn conclude(&self, mut diagnosis: Diagnosis, mut shown: Shown) -> anyhow::Result<Diagnosis> {
-        add_unknown_models(self.options.experiment, self.global, &mut diagnosis, &mut |finding| shown.take(finding));
+        add_unknown_models(
+            self.options.experiment,
+            self.global,
+            &self.global.registry()?,
+            &mut diagnosis,
+            &mut |finding| shown.take(finding),
+        );
         shown.finish()?;
         show::summary(&diagnosis, self.global)?;
         Ok(diagnosis)

@@ -9,7 +9,7 @@ use loopscope_core::backend::Registry;
 use loopscope_core::doctor::{Diagnosis, DoctorOptions, Finding, Severity, examine, note_unknown_models};
 use loopscope_core::experiment::{ExperimentId, ModelName};
 use loopscope_core::store::Store;
-use loopscope_models::BuiltinRegistry;
+use loopscope_models::ModelRegistry;
 
 use self::show::Shown;
 use crate::args::{DoctorArgs, Global};
@@ -32,10 +32,11 @@ pub(super) fn doctor(arguments: &DoctorArgs, global: &Global, talk: &Talk) -> an
 
 /// Checks, and shows every finding and the sums.
 fn look(options: &DoctorOptions, global: &Global, talk: &Talk) -> anyhow::Result<Diagnosis> {
+    let registry = global.registry()?;
     let mut shown = Shown::new(global.json);
     talk.detail(&format!("checking {}", global.db.display()));
     let mut diagnosis = examine(&global.db, &global.open_options(), options, &mut |finding| shown.take(finding))?;
-    add_unknown_models(options.experiment, global, &mut diagnosis, &mut |finding| shown.take(finding));
+    add_unknown_models(options.experiment, global, &registry, &mut diagnosis, &mut |finding| shown.take(finding));
     shown.finish()?;
     show::summary(&diagnosis, global)?;
     Ok(diagnosis)
@@ -45,10 +46,11 @@ fn look(options: &DoctorOptions, global: &Global, talk: &Talk) -> anyhow::Result
 fn add_unknown_models(
     experiment: Option<ExperimentId>,
     global: &Global,
+    registry: &ModelRegistry,
     diagnosis: &mut Diagnosis,
     found: &mut dyn FnMut(&Finding),
 ) {
-    let is_known = |name: &str| BuiltinRegistry.info(&ModelName::new(name), &serde_json::Map::new()).is_ok();
+    let is_known = |name: &str| registry.kind(&ModelName::new(name)).is_some();
     let noted = note_unknown_models(&global.db, &global.open_options(), experiment, &is_known, &mut |finding| {
         *diagnosis.counts.entry(finding.severity).or_default().entry(finding.kind).or_default() += 1;
         found(finding);

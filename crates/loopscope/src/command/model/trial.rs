@@ -1,65 +1,16 @@
-//! `model list|test`.
+//! `model test`: a few calls, and whether they repeat.
 
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use loopscope_core::backend::{LoadedModel, ModelInfo, Registry, Request};
-use loopscope_core::experiment::{Determinism, ModelKind, ModelName, Picture, Vector};
-use loopscope_models::BuiltinRegistry;
+use loopscope_core::backend::{LoadedModel, Registry, Request};
+use loopscope_core::experiment::{Determinism, ModelName, Picture, Vector};
+use loopscope_models::ModelRegistry;
 
-use crate::args::{Global, Kind, ModelCommand};
-use crate::failure::{Exit, UsageError};
-use crate::report::{Table, bytes, duration, one_line, print, print_json};
-
-pub(super) fn execute(command: &ModelCommand, global: &Global) -> anyhow::Result<Exit> {
-    let registry = BuiltinRegistry;
-    match command {
-        ModelCommand::List { kind } => list(&registry, *kind, global),
-        ModelCommand::Test { name } => test(&registry, name, global),
-    }
-}
-
-fn infos(registry: &dyn Registry) -> anyhow::Result<Vec<ModelInfo>> {
-    let info =
-        |name: ModelName| registry.info(&name, &serde_json::Map::new()).with_context(|| format!("describing {name}"));
-    registry.names().into_iter().map(info).collect()
-}
-
-fn info_json(info: &ModelInfo) -> serde_json::Value {
-    serde_json::json!({
-        "name": info.name, "kind": info.kind, "backend": info.backend, "revision": info.revision,
-        "weights_hash": info.weights_hash, "parameters": info.parameters, "determinism": info.determinism,
-        "dimension": info.dimension, "batch_max": info.batch_max, "memory_bytes": info.memory_bytes, "about": info.about,
-    })
-}
-
-fn list(registry: &dyn Registry, kind: Option<Kind>, global: &Global) -> anyhow::Result<Exit> {
-    let wanted = kind.map(|kind| match kind {
-        Kind::TextToImage => ModelKind::TextToImage,
-        Kind::ImageToText => ModelKind::ImageToText,
-        Kind::TextEmbedder => ModelKind::TextEmbedder,
-        Kind::ImageEmbedder => ModelKind::ImageEmbedder,
-    });
-    let infos: Vec<ModelInfo> =
-        infos(registry)?.into_iter().filter(|info| wanted.is_none_or(|wanted| info.kind == wanted)).collect();
-    if global.json {
-        print_json(&infos.iter().map(info_json).collect::<Vec<_>>())?;
-        return Ok(Exit::Ok);
-    }
-    let mut table = Table::new(&["name", "kind", "backend", ">numbers", "about"]);
-    for info in &infos {
-        let numbers = info.dimension.map_or_else(String::new, |numbers| numbers.to_string());
-        table.row(vec![
-            info.name.to_string(),
-            info.kind.to_string(),
-            info.backend.clone(),
-            numbers,
-            info.about.clone(),
-        ]);
-    }
-    table.print()?;
-    Ok(Exit::Ok)
-}
+use super::{info_json, info_of};
+use crate::args::Global;
+use crate::failure::Exit;
+use crate::report::{bytes, duration, one_line, print, print_json};
 
 /// Inputs that every model of a kind should cope with.
 const TEXTS: [&str; 3] = ["a small red circle at the left on a blue background", "zwei Äpfel 🍏", ""];
@@ -70,12 +21,9 @@ fn pictures() -> anyhow::Result<Vec<Picture>> {
     Ok(vec![flat, halves, Picture::new(1, 1, vec![0, 0, 0])?])
 }
 
-fn test(registry: &dyn Registry, name: &str, global: &Global) -> anyhow::Result<Exit> {
+pub(super) fn test(registry: &ModelRegistry, name: &str, global: &Global) -> anyhow::Result<Exit> {
     let name = ModelName::new(name);
-    let info = registry.info(&name, &serde_json::Map::new()).map_err(|error| UsageError {
-        message: error.to_string(),
-        hint: Some("`loopscope model list` shows all names".to_owned()),
-    })?;
+    let info = info_of(registry, &name)?;
     let began = Instant::now();
     let mut model = registry.load(&info).with_context(|| format!("{name} could not be loaded"))?;
     let loaded_in = began.elapsed();

@@ -122,6 +122,11 @@ impl Registry for BuiltinRegistry {
     }
 }
 
+/// Returns whether a name is a dummy's.
+pub(crate) fn is_dummy(name: &str) -> bool {
+    ENTRIES.iter().any(|entry| entry.name == name)
+}
+
 fn entry(name: &ModelName) -> Result<&'static Entry, RegistryError> {
     ENTRIES.iter().find(|entry| entry.name == name.as_str()).ok_or_else(|| RegistryError::UnknownModel {
         name: name.clone(),
