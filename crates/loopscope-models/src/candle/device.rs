@@ -81,6 +81,11 @@ pub(crate) fn dtype(model: &NativeModel<'_>) -> DType {
     }
 }
 
+/// Returns the most memory that weights of this many bytes on disk can take: as if they were written in 16-bit numbers.
+pub(crate) fn memory(model: &NativeModel<'_>, bytes: u64) -> u64 {
+    bytes * dtype(model).size_in_bytes() as u64 / 2
+}
+
 /// Returns the lane of the device: one thread owns all models on it, and candle spreads one call over the cores.
 pub(crate) fn lane(model: &NativeModel<'_>) -> Lane {
     Lane::Named { name: options::text(model.parameters, "device").unwrap_or("cpu").to_owned(), threads: 1 }
