@@ -7,10 +7,23 @@
 //!
 //! A result never depends on what else is in its batch, and every draw of chance comes from a seed that was passed in.
 
+mod blip;
 mod device;
 mod diffusion;
+mod encoder;
 mod files;
+mod kernels;
+mod moondream;
+mod ops;
 mod options;
+#[cfg(test)]
+mod parity;
+mod pixels;
+mod pooling;
+mod resample;
+mod text;
+mod tokens;
+mod vision;
 mod weights;
 
 use std::path::Path;
@@ -34,6 +47,13 @@ pub(crate) struct NativeModel<'a> {
     pub(crate) directory: &'a Path,
     /// Parameters as [`parameters`] completes them.
     pub(crate) parameters: &'a Map<String, Value>,
+}
+
+impl<'a> NativeModel<'a> {
+    /// Returns its files.
+    fn files(&self) -> files::Files<'a> {
+        files::Files { name: self.name.as_str(), directory: self.directory }
+    }
 }
 
 /// What the files and the parameters say of a model before it is loaded.
@@ -78,7 +98,10 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
     check_kind(model)?;
     match model.family {
         Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::describe(model),
-        family => Err(ModelError::permanent(format!("{}: family {family} is not native yet", model.name))),
+        Family::Blip => blip::describe(model),
+        Family::Moondream => moondream::describe(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::describe(model),
+        _ => vision::describe(model),
     }
 }
 
@@ -91,6 +114,7 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
 pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, ModelError> {
     match model.family {
         Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::settled(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::settled(model),
         _ => Ok(model.parameters.clone()),
     }
 }
@@ -104,7 +128,10 @@ pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     check_kind(model)?;
     match model.family {
         Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::load(model),
-        family => Err(ModelError::permanent(format!("{}: family {family} is not native yet", model.name))),
+        Family::Blip => blip::load(model),
+        Family::Moondream => moondream::load(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::load(model),
+        _ => vision::load(model),
     }
 }
 
