@@ -223,8 +223,8 @@ pub(crate) static CATALOGUE: [Known; 36] = [
     .not_native(NO_PORT)
     .served_by(VLLM_ONLY),
     painter("GLMImage", "zai-org/GLM-Image", "MIT", 16_000, "GLM-Image").not_native(NO_PORT),
-    describer("BLIP", "Salesforce/blip-image-captioning-base", "BSD-3-Clause", 247, "BLIP, one short sentence")
-        .at("82a37760796d32b1411fe092ab5d4e227313294b")
+    describer("BLIP", "Salesforce/blip-image-captioning-large", "BSD-3-Clause", 470, "BLIP, one short sentence")
+        .at("353689b859fcf0523410b1806dace5fb46ecdf41")
         .native(Family::Blip)
         .full_precision()
         .served_by(&[]),

@@ -19,7 +19,6 @@ pub(crate) struct BaseUrl {
     origin: Origin,
 }
 
-#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "without servers nothing is fetched"))]
 impl BaseUrl {
     /// Reads an address: `http` or `https`, a host, perhaps a port and a path, and nothing else.
     ///
@@ -43,6 +42,7 @@ impl BaseUrl {
     }
 
     /// Returns the address of `path` below this one.
+    #[cfg(any(test, feature = "http"))]
     pub(crate) fn join(&self, path: &str) -> String {
         format!("{}/{path}", self.text)
     }
@@ -52,6 +52,7 @@ impl BaseUrl {
     /// # Errors
     ///
     /// The other server's address, when it leads away from this one; a word when it is no address.
+    #[cfg(any(test, feature = "http"))]
     pub(crate) fn resolve(&self, reference: &str) -> Result<String, String> {
         if reference.contains("://") {
             let origin = Origin::of(reference).map_err(str::to_owned)?;
@@ -68,6 +69,7 @@ impl BaseUrl {
         })
     }
 
+    #[cfg(any(test, feature = "http"))]
     fn root(&self) -> &str {
         let after_scheme = self.text.find("://").map_or(0, |at| at + 3);
         let end = self.text[after_scheme..].find('/').map_or(self.text.len(), |at| after_scheme + at);
