@@ -57,7 +57,7 @@ def main():
                 # Written after each run, so that an interrupted session leaves what it has measured.
                 options.partial.parent.mkdir(parents=True, exist_ok=True)
                 options.partial.write_text(json.dumps(runs))
-                print(f"{count:7} {tool:14} {run['failure'] or cell([run], 0)}", file=sys.stderr, flush=True)
+                print(f"{count:7} {tool:14} {run['failure'] or cell([run])}", file=sys.stderr, flush=True)
     write_table(report(runs, options), options.output)
     return 0
 
@@ -210,7 +210,7 @@ def report(runs, options):
         for tool, done in of.items():
             if not done:
                 continue
-            row = [f"{count:,}", tool, cell(done, options.repetitions)]
+            row = [f"{count:,}", tool, cell(done)]
             if any(run["failure"] for run in done):
                 body.append(row + ["–"] * 5)
                 continue
@@ -235,8 +235,7 @@ def report(runs, options):
         *table(heads, body),
         "",
         *([f"Not measured yet: {', '.join(missing)}.", ""] if missing else []),
-        f"{f'Medians of {options.repetitions} runs' if options.repetitions > 1 else 'One run each'}; ¹ fewer, as one took over {options.once_above:g} s or only one was asked for. *timeout*: "
-        f"more than {options.timeout:g} s. Pieces of the table may be of different sessions on the same machine.",
+        f"Medians of several runs, ¹ of one. *timeout*: more than {options.timeout:g} s. Pieces of the table may be of different sessions on the same machine.",
         "",
         f"Versions: ours {options.ours_version or commit()}, {versions}; Python {platform.python_version()}.",
         "",
@@ -244,11 +243,11 @@ def report(runs, options):
     ]
 
 
-def cell(done, wanted):
+def cell(done):
     failure = next((run["failure"] for run in done if run["failure"]), None)
     if failure:
         return failure
-    mark = "¹" if len(done) < wanted else ""
+    mark = "¹" if len(done) == 1 else ""
     return f"{median(done, 'seconds'):.2f}{mark} / {median(done, 'memory') / 1e6:.0f}"
 
 

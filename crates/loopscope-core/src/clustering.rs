@@ -9,12 +9,14 @@ use loopscope_analysis::cluster::{
 };
 use serde_json::{Value, json};
 
+use crate::causes::with_causes;
 use crate::codec::canonical_json;
+use crate::embedding_space::{count_spaces, told_counts};
 use crate::experiment::{
     Clock, ClusteringResult, ClusteringResultId, EmbeddingCluster, EmbeddingClusterId, EmbeddingId, Entropy,
-    ExperimentId, ModelName,
+    ExperimentId, Failure, FailureId, FailureStage, ModelName,
 };
-use crate::store::{Store, StoreError};
+use crate::store::{RecordWriter, Store, StoreError, Write};
 
 /// Why embeddings were not clustered.
 #[derive(Debug, thiserror::Error)]
@@ -303,6 +305,62 @@ fn parameters_json(request: &ClusteringRequest, min_cluster_size: usize) -> Valu
     value
 }
 
+/// Says which versions made the embeddings of a model, where several did: their vectors do not compare.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn mixed_versions(
+    store: &Store,
+    model: &ModelName,
+    experiments: &[ExperimentId],
+) -> Result<Option<String>, StoreError> {
+    let spaces = count_spaces(store, model, experiments)?;
+    Ok((spaces.len() > 1).then(|| told_counts(&spaces)))
+}
+
+/// Records that the embeddings of a model were not clustered, in each experiment that has some, and says in how many.
+///
+/// A clustering that somebody stopped has not failed, and of a store that fails nothing can be recorded.
+///
+/// # Errors
+///
+/// [`ClusteringError::Store`] or [`ClusteringError::Entropy`]; then nothing is recorded.
+pub fn record_failure(
+    store: &mut Store,
+    model: &ModelName,
+    experiments: &[ExperimentId],
+    error: &ClusteringError,
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
+) -> Result<usize, ClusteringError> {
+    let is_of_the_work = match error {
+        ClusteringError::Cluster { source, .. } => *source != ClusterError::Cancelled,
+        ClusteringError::Dimension { .. } | ClusteringError::Store(StoreError::Vector { .. }) => true,
+        ClusteringError::Store(_) | ClusteringError::Entropy(_) => false,
+    };
+    if !is_of_the_work {
+        return Ok(0);
+    }
+    let occurred_at = clock.now();
+    let mut failures = Vec::new();
+    for &experiment_id in experiments {
+        if store.embedded_models(&[experiment_id])?.contains(model) {
+            failures.push(Write::Failure(Box::new(Failure {
+                id: FailureId::new(occurred_at, entropy).map_err(ClusteringError::Entropy)?,
+                experiment_id,
+                run_id: None,
+                stage: FailureStage::Clustering,
+                subject: model.to_string(),
+                attempt: 1,
+                error: with_causes(error),
+                occurred_at,
+            })));
+        }
+    }
+    store.commit(&failures)?;
+    Ok(failures.len())
+}
+
 /// Clusters the embeddings of each embedding model of an experiment by HDBSCAN, and stores each clustering in one
 /// transaction. Returns how many there are; a model without embeddings has none.
 ///
@@ -310,7 +368,7 @@ fn parameters_json(request: &ClusteringRequest, min_cluster_size: usize) -> Valu
 ///
 /// # Errors
 ///
-/// [`ClusteringError`]; the clusterings stored before stay, each whole.
+/// [`ClusteringError`]; the clusterings stored before stay, each whole, and what failed is recorded.
 pub fn cluster_experiment(
     store: &mut Store,
     id: ExperimentId,
@@ -320,19 +378,36 @@ pub fn cluster_experiment(
     let experiment = store.experiment(id)?;
     let mut count = 0;
     for model in &experiment.config.embedding_models {
-        let matrix = EmbeddingMatrix::read(store, model, &[id], 1)?;
-        if !matrix.ids.is_empty() {
-            let request = ClusteringRequest {
-                algorithm: Algorithm::Hdbscan,
-                parameters: choose(matrix.ids.len()),
-                preset: preset.to_owned(),
-                one_in: 1,
-                resources: Resources::default(),
-            };
-            let computed = compute_clusterings(model, &matrix, &request, (clock, entropy), None)?;
-            store.create_clusterings(&computed.results)?;
-            count += 1;
+        match cluster_model(store, id, model, (preset, choose), (clock, entropy)) {
+            Ok(is_made) => count += usize::from(is_made),
+            Err(error) => {
+                record_failure(store, model, &[id], &error, (clock, entropy))?;
+                return Err(error);
+            }
         }
     }
     Ok(count)
+}
+
+fn cluster_model(
+    store: &mut Store,
+    id: ExperimentId,
+    model: &ModelName,
+    (preset, choose): (&str, fn(usize) -> HdbscanParameters),
+    chance: (&dyn Clock, &dyn Entropy),
+) -> Result<bool, ClusteringError> {
+    let matrix = EmbeddingMatrix::read(store, model, &[id], 1)?;
+    if matrix.ids.is_empty() {
+        return Ok(false);
+    }
+    let request = ClusteringRequest {
+        algorithm: Algorithm::Hdbscan,
+        parameters: choose(matrix.ids.len()),
+        preset: preset.to_owned(),
+        one_in: 1,
+        resources: Resources::default(),
+    };
+    let computed = compute_clusterings(model, &matrix, &request, chance, None)?;
+    store.create_clusterings(&computed.results)?;
+    Ok(true)
 }

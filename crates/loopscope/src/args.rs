@@ -7,6 +7,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use loopscope_core::store::OpenOptions;
 use loopscope_models::{ModelRegistry, ModelsFileError};
 
+#[cfg(feature = "images")]
+use crate::command::InspectArgs;
 use crate::command::{
     AnalyseCommand, ArrayCommand, ClusterCommand, ExportCommand, ImportCommand, MergeArgs, VerifyArgs,
 };
@@ -132,6 +134,9 @@ pub(crate) enum Command {
     /// Write parts of the record into files of their own
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Say where an exported picture comes from: experiment, run, step, prompt, model, seed
+    #[cfg(feature = "images")]
+    Inspect(InspectArgs),
     /// Carry records of other programs into the database
     #[command(subcommand)]
     Import(ImportCommand),
@@ -242,6 +247,9 @@ pub(crate) enum ExperimentCommand {
         /// Show again every two seconds until it is complete or nobody works on it
         #[arg(long)]
         watch: bool,
+        /// Only what fits into five lines
+        #[arg(long)]
+        compact: bool,
     },
     /// Delete an experiment, its runs, and the clusterings that rest on them
     Delete {

@@ -3,14 +3,17 @@
 use std::process::ExitCode;
 
 use loopscope_core::backend::RegistryError;
+use loopscope_core::cluster::ClusterError;
 use loopscope_core::clustering::ClusteringError;
 use loopscope_core::config::{ConfigError, Defect};
 use loopscope_core::engine::EngineError;
 use loopscope_core::import::legacy::ImportError;
 use loopscope_core::store::{MergeError, StoreError};
+use loopscope_export::ExportError;
 use loopscope_models::ModelsFileError;
 
 use crate::args::Global;
+use crate::command::export::hint as hint_of_export;
 use crate::command::import::hint_of as hint_of_import;
 use crate::report::{Talk, print_json_line};
 
@@ -23,7 +26,7 @@ pub(crate) enum Exit {
     Failed,
     /// The command line or a config is wrong.
     Usage,
-    /// Finished, but some runs failed; a resume tries again.
+    /// Finished, but some runs or clusterings failed, or wait for models that are not here; asking again tries again.
     SomeFailed,
     /// Interrupted; everything computed is saved.
     Interrupted,
@@ -109,6 +112,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| is_config(cause) || cause.is::<UsageError>() || cause.is::<ModelsFileError>()) {
         return Exit::Usage;
     }
+    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ExportError::UnknownModel { .. }))) {
+        return Exit::Usage;
+    }
     match store_error(error) {
         Some(StoreError::NotFound { .. } | StoreError::Ambiguous { .. } | StoreError::Refused { .. }) => Exit::Usage,
         _ => Exit::Failed,
@@ -129,8 +135,26 @@ fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
         if let Some(ImportError::Store(error)) = cause.downcast_ref() {
             return Some(error);
         }
+        if let Some(ExportError::Store(error)) = cause.downcast_ref() {
+            return Some(error);
+        }
         cause.downcast_ref::<StoreError>()
     })
+}
+
+/// Returns the next move where there is too much to cluster: embeddings can be drawn from, the rows of a file cannot.
+fn hint_of_clustering(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let (error, is_stored) = match cause.downcast_ref() {
+        Some(ClusteringError::Cluster { source, .. }) => (source, true),
+        _ => (cause.downcast_ref::<ClusterError>()?, false),
+    };
+    match (error, is_stored) {
+        (ClusterError::TooManyPoints { .. }, true) => Some("take fewer with --downsample N"),
+        (ClusterError::TooMuchMemory { .. }, true) => Some("raise --memory-limit, or take fewer with --downsample N"),
+        (ClusterError::TooManyPoints { .. }, false) => Some("give it a part of the rows; --assign places the others"),
+        (ClusterError::TooMuchMemory { .. }, false) => Some("raise --memory-limit, or give it fewer rows"),
+        _ => None,
+    }
 }
 
 /// Returns what to do about a model that is known and not here; of several, about the first.
@@ -175,6 +199,13 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     if let Some(hint) = import.and_then(|error| hint_of_import(error, global)) {
         return Some(hint);
     }
+    if let Some(hint) = error.chain().find_map(hint_of_clustering) {
+        return Some(hint.to_owned());
+    }
+    let export = error.chain().find_map(|cause| cause.downcast_ref::<ExportError>());
+    if let Some(hint) = export.and_then(|error| hint_of_export(error, global)) {
+        return Some(hint);
+    }
     let resume = global.command("experiment resume latest");
     let runs = global.command("run list");
     let experiments = global.command("experiment list");
@@ -194,6 +225,10 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
         StoreError::Busy { .. } => "wait for the other process, or stop it; nothing was half written".to_owned(),
         StoreError::Locked { .. } => "wait for it, or stop it: an engine saves its work on Ctrl-C".to_owned(),
         StoreError::NotFound { noun: "run", .. } => format!("`{runs}` shows the runs of an experiment"),
+        StoreError::NotFound { noun: "clustering", .. } => {
+            let [list, run] = ["cluster list", "cluster run"].map(|command| global.command(command));
+            format!("`{list}` shows what there is, `{run}` makes one")
+        }
         StoreError::NotFound { .. } => format!("`{experiments}` shows what there is"),
         StoreError::Ambiguous { .. } => "type more of the id".to_owned(),
         StoreError::Invalid { .. }

@@ -2,7 +2,7 @@
 //!
 //! This crate is the only one that prints, asks or exits. Results go to stdout, talk goes to stderr; colour never
 //! carries meaning. Exit codes: 0 done · 1 failed, or doctor found a violation · 2 usage or config · 3 finished with
-//! some runs failed · 130 interrupted, everything saved.
+//! some runs failed or waiting for a model · 130 interrupted, everything saved.
 
 mod args;
 mod command;

@@ -71,12 +71,23 @@ impl fmt::Display for ClusterError {
                 "there are {got} distinct vectors, and exact clustering looks at every pair: at most {max} are taken"
             ),
             Self::TooMuchMemory { needed_bytes, allowed_bytes } => {
-                let mib = |bytes: &u64| bytes.div_ceil(1 << 20);
-                let (needed, allowed) = (mib(needed_bytes), mib(allowed_bytes));
-                write!(f, "clustering needs about {needed} MiB of memory, and may take {allowed} MiB")
+                let (needed, allowed) = (size(*needed_bytes), size(*allowed_bytes));
+                write!(f, "clustering needs about {needed} of memory, and may take {allowed}")
             }
             Self::Cancelled => write!(f, "clustering was stopped"),
         }
+    }
+}
+
+/// Writes a size in the largest unit that leaves at least one: `512 KiB`.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match units.iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => {
+            let tenths = (bytes as f64 / *unit as f64 * 10.0).round() / 10.0;
+            format!("{tenths} {name}")
+        }
+        None => format!("{bytes} bytes"),
     }
 }
 
@@ -105,6 +116,10 @@ mod tests {
         check(
             ClusterError::MinSamplesTooSmall { got: 0 },
             "min_samples is 0, expected at least 1 (it counts the point itself)",
+        );
+        check(
+            ClusterError::TooMuchMemory { needed_bytes: 600 << 10, allowed_bytes: 3 << 29 },
+            "clustering needs about 600 KiB of memory, and may take 1.5 GiB",
         );
         check(ClusterError::EpsilonOutOfRange { got: -1.0 }, "epsilon is -1, expected a finite distance of 0 or more");
     }

@@ -110,6 +110,20 @@ mod tests {
     }
 
     #[test]
+    fn three_given_lists_agree_with_the_inverse_covariance_of_ranks() {
+        // −P₀₁ / √(P₀₀ P₁₁), P being the inverse of numpy's covariance of scipy's ranks.
+        let a = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, 5.0, 3.0, 5.0, 8.0];
+        let b = [2.0, 7.0, 1.0, 8.0, 2.0, 8.0, 1.0, 8.0, 2.0, 8.0, 4.0, 5.0];
+        let given: [&[f64]; 3] = [
+            &[1.0, 4.0, 1.0, 4.0, 2.0, 1.0, 3.0, 5.0, 6.0, 2.0, 3.0, 7.0],
+            &[1.0, 7.0, 3.0, 2.0, 0.0, 5.0, 0.0, 8.0, 0.0, 7.0, 5.0, 6.0],
+            &[5.0, 7.0, 7.0, 2.0, 1.0, 5.0, 6.0, 6.0, 4.0, 9.0, 0.0, 1.0],
+        ];
+        assert!((rank_correlation(&a, &b).unwrap() - 0.141_579_686_364_015_72).abs() < 1e-12);
+        assert!((partial_rank_correlation(&a, &b, &given).unwrap() + 0.128_750_423_630_518_86).abs() < 1e-12);
+    }
+
+    #[test]
     fn one_given_list_agrees_with_the_closed_form() {
         let mut chance = Chance::new(7);
         let mut list = || (0..50).map(|_| chance.normal()).collect::<Vec<f64>>();

@@ -42,7 +42,8 @@ impl RecurrenceMatrix {
         Ok(Self::new(series.len(), |i, j| cosine_distance(series.row(i), series.row(j)) <= epsilon))
     }
 
-    fn get(&self, i: usize, j: usize) -> bool {
+    /// Returns whether two different times hold the same state; the main diagonal is left out.
+    pub fn recurs(&self, i: usize, j: usize) -> bool {
         self.recurs[i * self.size + j]
     }
 }
@@ -77,11 +78,11 @@ pub fn recurrence_measures(matrix: &RecurrenceMatrix) -> Option<RecurrenceMeasur
     let (mut diagonal, mut vertical) = (Lines::default(), Lines::default());
     for offset in 1..n {
         // The matrix is symmetric: each line above the diagonal has a twin below.
-        (0..n - offset).for_each(|i| diagonal.add(matrix.get(i, i + offset)));
+        (0..n - offset).for_each(|i| diagonal.add(matrix.recurs(i, i + offset)));
         diagonal.end();
     }
     for column in 0..n {
-        (0..n).for_each(|row| vertical.add(row != column && matrix.get(row, column)));
+        (0..n).for_each(|row| vertical.add(row != column && matrix.recurs(row, column)));
         vertical.end();
     }
     let share = |lines: &Lines| (lines.points > 0).then(|| lines.points_on_lines as f64 / lines.points as f64);

@@ -68,7 +68,8 @@ pub fn fit_relaxation(times: &[f64], values: &[f64]) -> Result<RelaxationOutcome
     let (low, high) = ((step / 10.0).ln(), (span * 10.0).ln());
     let cost = |log_tau: f64| linear_fit(times, values, log_tau.exp()).2;
     let place = |index: usize| low + (high - low) * index as f64 / GRID as f64;
-    let best = (0..=GRID).min_by(|&a, &b| cost(place(a)).total_cmp(&cost(place(b)))).unwrap_or(0);
+    let costs: Vec<f64> = (0..=GRID).map(|index| cost(place(index))).collect();
+    let best = (0..=GRID).min_by(|&a, &b| costs[a].total_cmp(&costs[b])).unwrap_or(0);
     if best == GRID {
         return Ok(RelaxationOutcome::Slower);
     }

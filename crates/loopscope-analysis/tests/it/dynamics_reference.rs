@@ -80,6 +80,16 @@ fn four_states_fall_into_two_sets() {
     assert_eq!(serde_json::json!([members(0), members(1)]), expected["sets"]);
 }
 
+/// A chain of two states is always in detailed balance: not 1e-33, but nothing.
+#[test]
+fn two_states_produce_no_entropy() {
+    for (there, back) in [(0.1, 0.2), (0.3, 0.07), (1.0 / 3.0, 1.0 / 7.0)] {
+        let matrix = TransitionMatrix::from_rows(&[[1.0 - there, there], [back, 1.0 - back]]).unwrap();
+        let law = stationary_distribution(&matrix).unwrap();
+        assert_eq!(entropy_production(&matrix, &law).rate, 0.0, "{there} {back}");
+    }
+}
+
 #[test]
 fn a_turning_chain_produces_entropy() {
     let expected = reference("cycle3");

@@ -41,8 +41,10 @@ pub(crate) fn read_npy(name: &str) -> (Vec<f32>, usize, usize) {
     (values, shape[0], shape[1])
 }
 
+pub(crate) fn read_json(name: &str) -> Value {
+    serde_json::from_str(&fs::read_to_string(path(name)).unwrap()).unwrap()
+}
+
 pub(crate) fn read_reference(name: &str) -> Value {
-    let text = fs::read_to_string(path("cluster/reference.json")).unwrap();
-    let mut reference: Value = serde_json::from_str(&text).unwrap();
-    reference[name].take()
+    read_json("cluster/reference.json")[name].take()
 }

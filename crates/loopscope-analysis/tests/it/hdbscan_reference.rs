@@ -62,7 +62,7 @@ fn settings(name: &str) -> Vec<Setting> {
 }
 
 /// The adjusted Rand index, outliers counted as one more cluster, as in scikit-learn.
-fn adjusted_rand_index(a: &[Option<usize>], b: &[Option<usize>]) -> f64 {
+pub(crate) fn adjusted_rand_index(a: &[Option<usize>], b: &[Option<usize>]) -> f64 {
     let pairs = |count: usize| count as f64 * (count as f64 - 1.0) / 2.0;
     let pairs_within = |groups: BTreeMap<_, usize>| groups.into_values().map(pairs).sum::<f64>();
     let mut groups = [BTreeMap::new(), BTreeMap::new(), BTreeMap::new()];

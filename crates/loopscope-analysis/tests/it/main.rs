@@ -11,5 +11,6 @@ mod dynamics_reference;
 mod fixture;
 mod hdbscan_properties;
 mod hdbscan_reference;
+mod optics_reference;
 mod recurrence;
 mod trajectories;

@@ -4,8 +4,9 @@ use loopscope_analysis::change_points::{Cost, default_penalty, pelt};
 
 use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark, share_cell};
 use super::group::{columns, of_strands};
-use super::material::{Material, Strand, note_gaps};
+use super::material::{Material, Strand};
 use super::report::{Analysis, Cell, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, CostName, Options};
 
 /// What was found in one trajectory; the end is no break.
@@ -41,10 +42,9 @@ pub(super) fn change_points(material: &Material<'_>, options: &Options) -> Resul
         "Runs with breaks",
         &columns(options.by, &[("run", "run"), ("turns", "turns"), ("breaks", "first turns of new segments")]),
     );
-    let mut behind_gaps = 0;
+    let mut survey = Survey::default();
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
+        let strands = survey.stored_strands(material, &embedder)?;
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
             let found = members
                 .iter()
@@ -110,7 +110,7 @@ pub(super) fn change_points(material: &Material<'_>, options: &Options) -> Resul
          trajectory moves slowly every bend is a break; give --penalty then."
             .to_owned(),
     );
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }
 

@@ -5,17 +5,20 @@ use loopscope_analysis::series::euclidean_distance;
 
 use super::estimate::{bootstrap_cell, counted, remark};
 use super::group::{columns, of_strands};
-use super::material::{Material, Strand, note_continuation, note_gaps};
+use super::material::{Material, Strand};
 use super::report::{Analysis, Cell, Estimate, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 
 /// Above this share of saturated points a rate says how large the space is.
 const SATURATED_MAX: f64 = 0.5;
 
 /// Two runs of a group, by place in it, with what became of their distance.
-struct Pair {
-    runs: (usize, usize),
-    exponent: Option<FiniteTimeLyapunov>,
+pub(super) struct Pair {
+    pub(super) runs: (usize, usize),
+    pub(super) exponent: Option<FiniteTimeLyapunov>,
+    /// At the same turn, from the first; at least one.
+    pub(super) distances: Vec<f64>,
     last_distance: f64,
 }
 
@@ -36,11 +39,9 @@ pub(super) fn divergence(material: &Material<'_>, options: &Options) -> Result<A
             ],
         ),
     );
-    let (mut behind_gaps, mut continued) = (0, 0);
+    let mut survey = Survey::default();
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
-        continued += strands.iter().filter(|strand| strand.continued_len() > strand.len()).count();
+        let strands = survey.strands(material, &embedder)?;
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
             let pairs = pairs(material, &members)?;
             let mut row = group.cells();
@@ -58,12 +59,11 @@ pub(super) fn divergence(material: &Material<'_>, options: &Options) -> Result<A
          the pairs they are in. In a bounded space d stops growing: where most points are saturated λ is no exponent."
             .to_owned(),
     );
-    note_continuation(&mut analysis, continued);
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }
 
-fn pairs(material: &Material<'_>, members: &[&Strand]) -> Result<Vec<Pair>, AnalysisError> {
+pub(super) fn pairs(material: &Material<'_>, members: &[&Strand]) -> Result<Vec<Pair>, AnalysisError> {
     let mut pairs = Vec::new();
     for b in 0..members.len() {
         for a in 0..b {
@@ -76,7 +76,8 @@ fn pairs(material: &Material<'_>, members: &[&Strand]) -> Result<Vec<Pair>, Anal
                 .filter_map(|turn| Some(euclidean_distance(members[a].vector(turn)?, members[b].vector(turn)?)))
                 .collect();
             let Some(&last_distance) = distances.last() else { continue };
-            pairs.push(Pair { runs: (a, b), exponent: finite_time_lyapunov(&distances)?, last_distance });
+            let exponent = finite_time_lyapunov(&distances)?;
+            pairs.push(Pair { runs: (a, b), exponent, distances, last_distance });
         }
     }
     Ok(pairs)

@@ -7,10 +7,12 @@ use loopscope_analysis::series::Series;
 
 use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark, share_cell};
 use super::group::{By, columns, of_strands};
-use super::material::{Material, Strand, note_continuation, note_gaps};
+use super::material::{Material, Strand};
 use super::report::{Analysis, Cell, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
-use crate::backend::{LoadedModel, Registry};
+use crate::backend::{LoadedModel, ModelInfo, Registry};
+use crate::embedding_space::EmbeddingSpace;
 use crate::experiment::{ModelKind, ModelName, Vector};
 
 /// Where drift is measured from.
@@ -35,8 +37,16 @@ impl References {
         if self.why_not.is_none() { "prompt" } else { "first output" }
     }
 
-    /// Returns the drift of a strand, one number a turn, with its cycle continued; `None` where dimensions differ.
-    pub(super) fn drift(&self, material: &Material<'_>, strand: &Strand) -> Result<Option<Vec<f64>>, AnalysisError> {
+    /// Returns the drift of each strand, one number a turn, with its cycle continued; `None` where dimensions differ.
+    pub(super) fn drifts(
+        &self,
+        material: &Material<'_>,
+        strands: &[&Strand],
+    ) -> Result<Vec<Option<Vec<f64>>>, AnalysisError> {
+        strands.iter().map(|strand| self.drift(material, strand)).collect()
+    }
+
+    fn drift(&self, material: &Material<'_>, strand: &Strand) -> Result<Option<Vec<f64>>, AnalysisError> {
         let series = strand.series()?;
         let prompt = self.prompts.get(&material.runs[strand.run].run.key.initial_prompt);
         let Some(reference) = prompt.map(Vec::as_slice).or_else(|| strand.vector(0)) else { return Ok(None) };
@@ -58,6 +68,7 @@ fn embed_prompts(
     if info.kind != ModelKind::TextEmbedder {
         return Err(format!("{embedder} embeds pictures, and a prompt is a text"));
     }
+    check_space(material, embedder, &info)?;
     let LoadedModel::TextEmbedder(mut model) = registry.load(&info).map_err(|error| error.to_string())? else {
         return Err(format!("{embedder} is no text embedder here"));
     };
@@ -72,6 +83,17 @@ fn embed_prompts(
         }
     }
     Ok(vectors)
+}
+
+/// Refuses a model that embeds into another space than the one that the stored vectors lie in.
+fn check_space(material: &Material<'_>, embedder: &ModelName, info: &ModelInfo) -> Result<(), String> {
+    let spaces = material.spaces(embedder).map_err(|error| error.to_string())?;
+    let (Some((stored, _)), Some(here)) = (spaces.first(), EmbeddingSpace::of_info(info)) else { return Ok(()) };
+    if *stored == here {
+        return Ok(());
+    }
+    let (stored_told, here_told) = (stored.told_from(&[&here]), here.told_from(&[stored]));
+    Err(format!("its vectors were made with {stored_told}, and here it has {here_told}"))
 }
 
 /// Notes where prompts were not embedded, and why.
@@ -107,17 +129,12 @@ pub(super) fn drift(
         ),
     );
     let mut recovery = recovery_table(options.by);
-    let (mut behind_gaps, mut continued, mut all_references) = (0, 0, Vec::new());
+    let (mut survey, mut all_references) = (Survey::default(), Vec::new());
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
-        continued += strands.iter().filter(|strand| strand.continued_len() > strand.len()).count();
+        let strands = survey.strands(material, &embedder)?;
         let references = References::of(material, &embedder, registry);
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
-            let drifts = members
-                .iter()
-                .map(|strand| references.drift(material, strand))
-                .collect::<Result<Vec<_>, AnalysisError>>()?;
+            let drifts = references.drifts(material, &members)?;
             let vendi = members
                 .iter()
                 .map(|strand| Ok(vendi_score(&strand.series()?)?))
@@ -161,8 +178,7 @@ pub(super) fn drift(
          1 − cos, same place and turn) has it; runs without another of their prompt do not count."
             .to_owned(),
     );
-    note_continuation(&mut analysis, continued);
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use loopscope_analysis::symbolic::continued;
 
+use super::group::{Group, of_strands};
 use super::material::{Material, Strand};
 use super::report::Analysis;
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 use crate::experiment::{ClusteringResultId, EmbeddingId, ModelName};
 use crate::store::ClusteringSummary;
@@ -16,6 +18,10 @@ pub(super) struct Labels {
     pub(super) clustering: ClusteringSummary,
     /// What people know each cluster by, in the order of the numbers: most outputs of this experiment first.
     pub(super) names: Vec<String>,
+    /// The embedding in the middle of each cluster.
+    pub(super) medoids: Vec<EmbeddingId>,
+    /// Outputs of this experiment in each.
+    pub(super) sizes: Vec<usize>,
     by_output: BTreeMap<(usize, u64), usize>,
     /// How many outputs of this experiment the clustering covers.
     covered: usize,
@@ -42,12 +48,28 @@ impl Labels {
     }
 }
 
-/// Reads the newest clustering of an embedder, or the one that was asked for; `None` where there is none.
-pub(super) fn labels(
+/// Calls `visit` for each group of strands of each embedder that is clustered, with the labels of its members.
+pub(super) fn each_labelled_group(
     material: &Material<'_>,
-    embedder: &ModelName,
     options: &Options,
-) -> Result<Option<Labels>, AnalysisError> {
+    (analysis, survey): (&mut Analysis, &mut Survey),
+    mut visit: impl FnMut(&Group, Vec<Vec<Option<usize>>>, &Labels) -> Result<(), AnalysisError>,
+) -> Result<(), AnalysisError> {
+    for embedder in material.embedders() {
+        let strands = survey.stored_strands(material, &embedder)?;
+        let labels = labels(material, &embedder, options)?;
+        note_clustering(analysis, &embedder, labels.as_ref(), &strands);
+        let Some(labels) = labels else { continue };
+        survey.count_continued(&strands);
+        for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
+            visit(&group, members.iter().map(|strand| labels.sequence(material, strand)).collect(), &labels)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the newest clustering of an embedder, or the one that was asked for; `None` where there is none.
+fn labels(material: &Material<'_>, embedder: &ModelName, options: &Options) -> Result<Option<Labels>, AnalysisError> {
     let mut known = material.store.clusterings(material.experiment.id)?;
     if let Some(typed) = &options.clustering {
         let ids: Vec<String> = known.iter().map(|clustering| short(&clustering.id)).collect();
@@ -87,8 +109,10 @@ pub(super) fn labels(
             Some(((*run_of.get(&label.run_id)?, label.sequence_number.0), *number_of.get(&label.medoid?)?))
         })
         .collect();
+    let medoids = order.iter().map(|(medoid, _, _)| *medoid).collect();
+    let sizes = order.iter().map(|(_, size, _)| *size).collect();
     let names = order.into_iter().map(|(_, _, name)| name).collect();
-    Ok(Some(Labels { clustering, names, by_output, covered: stored.len() }))
+    Ok(Some(Labels { clustering, names, medoids, sizes, by_output, covered: stored.len() }))
 }
 
 fn short(id: &str) -> String {
@@ -96,12 +120,7 @@ fn short(id: &str) -> String {
 }
 
 /// Notes which clustering was used, and what it leaves out; or that there is none.
-pub(super) fn note_clustering(
-    analysis: &mut Analysis,
-    embedder: &ModelName,
-    labels: Option<&Labels>,
-    strands: &[Strand],
-) {
+fn note_clustering(analysis: &mut Analysis, embedder: &ModelName, labels: Option<&Labels>, strands: &[Strand]) {
     match labels {
         None => analysis
             .notes

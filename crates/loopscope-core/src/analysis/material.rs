@@ -6,7 +6,8 @@ use loopscope_analysis::series::{Series, SeriesError};
 
 use super::AnalysisError;
 use super::report::{Analysis, Cell};
-use crate::experiment::{Experiment, ExperimentId, ModelName, Run};
+use crate::embedding_space::{EmbeddingSpace, SpaceCounts, count_spaces, spaces_of_versions, told_counts};
+use crate::experiment::{Experiment, ExperimentId, ModelName, ModelVersionId, Run};
 use crate::store::{Store, StoreError, TrajectoryState};
 
 /// An experiment's runs.
@@ -14,6 +15,17 @@ pub(super) struct Material<'a> {
     pub(super) store: &'a Store,
     pub(super) experiment: Experiment,
     pub(super) runs: Vec<RunMaterial>,
+    spaces: BTreeMap<ModelVersionId, EmbeddingSpace>,
+}
+
+/// What one embedder saw of an experiment.
+pub(super) struct Strands {
+    /// By run and place.
+    pub(super) strands: Vec<Strand>,
+    /// How many vectors lie behind a gap and were left out.
+    pub(super) behind_gaps: usize,
+    /// Says which vectors were left out because another version of the embedder made them.
+    pub(super) of_other_versions: Option<String>,
 }
 
 /// One run.
@@ -90,7 +102,7 @@ impl<'a> Material<'a> {
                 Ok(RunMaterial { states: store.states(progress.run.id)?, cycle, run: progress.run })
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Self { store, experiment, runs })
+        Ok(Self { store, experiment, runs, spaces: spaces_of_versions(store)? })
     }
 
     /// Returns the embedders, in the config's order.
@@ -98,13 +110,23 @@ impl<'a> Material<'a> {
         self.experiment.config.embedding_models.to_vec()
     }
 
-    /// Returns what an embedder saw, by run and place, and how many vectors lie behind a gap and were left out.
-    pub(super) fn strands(&self, embedder: &ModelName) -> Result<(Vec<Strand>, usize), AnalysisError> {
+    /// Counts an embedder's vectors by the version that made them, as far as it matters; most first.
+    pub(super) fn spaces(&self, embedder: &ModelName) -> Result<SpaceCounts, StoreError> {
+        count_spaces(self.store, embedder, &[self.experiment.id])
+    }
+
+    /// Returns what an embedder saw, as its version saw it that made most of its vectors: those of others do not compare.
+    pub(super) fn strands(&self, embedder: &ModelName) -> Result<Strands, AnalysisError> {
+        let spaces = self.spaces(embedder)?;
+        let space = spaces.first().map(|(space, _)| space);
         let (mut strands, mut behind_gaps) = (Vec::new(), 0);
         for (index, material) in self.runs.iter().enumerate() {
             let network = &material.run.key.network;
             let mut by_position: BTreeMap<usize, Strand> = BTreeMap::new();
             for stored in self.store.trajectory(material.run.id, embedder)? {
+                if self.spaces.get(&stored.version) != space {
+                    continue;
+                }
                 let position = network.position(stored.sequence_number);
                 let turn = (stored.sequence_number.0 / network.len() as u64) as usize;
                 let strand = by_position.entry(position).or_insert_with(|| self.new_strand(index, position));
@@ -119,7 +141,11 @@ impl<'a> Material<'a> {
             }
             strands.extend(by_position.into_values().filter(|strand| strand.length > 0));
         }
-        Ok((strands, behind_gaps))
+        let of_other_versions = (spaces.len() > 1).then(|| {
+            let counts = told_counts(&spaces);
+            format!("{embedder}: its vectors are of several versions ({counts}), which do not compare: only the first are taken")
+        });
+        Ok(Strands { strands, behind_gaps, of_other_versions })
     }
 
     fn new_strand(&self, run: usize, position: usize) -> Strand {
@@ -151,23 +177,5 @@ impl<'a> Material<'a> {
             tables: Vec::new(),
             notes: Vec::new(),
         }
-    }
-}
-
-/// Notes vectors that were left out because one before them is missing.
-pub(super) fn note_gaps(analysis: &mut Analysis, behind_gaps: usize) {
-    if behind_gaps > 0 {
-        analysis.notes.push(format!(
-            "{behind_gaps} embeddings were left out: one before them is missing; `loopscope experiment resume` computes it"
-        ));
-    }
-}
-
-/// Notes that cycles were continued.
-pub(super) fn note_continuation(analysis: &mut Analysis, strands: usize) {
-    if strands > 0 {
-        analysis.notes.push(format!(
-            "{strands} trajectories stopped early because their state came back; they are continued round their cycle to the full length of the run"
-        ));
     }
 }

@@ -9,6 +9,7 @@
 
 mod change_points;
 mod cycles;
+pub mod detail;
 mod divergence;
 mod drift;
 mod estimate;
@@ -20,6 +21,7 @@ mod recurrence;
 mod regimes;
 mod relaxation;
 mod report;
+mod survey;
 mod topology;
 mod transitions;
 
@@ -164,7 +166,7 @@ pub fn analyse(
     registry: &dyn Registry,
 ) -> Result<Analysis, AnalysisError> {
     let material = Material::load(store, experiment)?;
-    match kind {
+    let mut analysis = match kind {
         Kind::Drift => drift::drift(&material, options, registry),
         Kind::Transitions => transitions::transitions(&material, options),
         Kind::Markov => markov::markov(&material, options),
@@ -175,5 +177,36 @@ pub fn analyse(
         Kind::Divergence => divergence::divergence(&material, options),
         Kind::Regimes => regimes::regimes(&material, options),
         Kind::Topology => topology::topology(&material, options),
+    }?;
+    note_repeated_runs(&material, &mut analysis);
+    note_intervals_of_one_point(&mut analysis);
+    Ok(analysis)
+}
+
+/// Warns of runs that were asked for twice: as a rule they are copies of each other, and no second observation.
+fn note_repeated_runs(material: &Material<'_>, analysis: &mut Analysis) {
+    let is_repeat = |run: &&material::RunMaterial| run.run.key.run_number > 0 && !run.run.key.seed.is_fresh();
+    let count = material.runs.iter().filter(is_repeat).count();
+    if count > 0 {
+        analysis.notes.push(format!(
+            "{count} of {} runs have the network, the prompt and the seed of another: of models that repeat themselves they are copies, and intervals, which \
+             take runs for independent, are then too narrow",
+            material.runs.len()
+        ));
+    }
+}
+
+/// Says what an interval such as [0, 0] means, which looks surer than it is.
+fn note_intervals_of_one_point(analysis: &mut Analysis) {
+    let is_point = |cell: &Cell| match cell {
+        Cell::Estimate(Estimate { value: Some(_), interval: Some(ends) }) => ends.low == ends.high,
+        _ => false,
+    };
+    if analysis.tables.iter().flat_map(|table| table.rows.iter().flatten()).any(is_point) {
+        analysis.notes.push(
+            "An interval of one point, such as [0, 0], says that the runs agree, not that more runs would: of n runs that agree, a share of up to 3 / n \
+             may differ."
+                .to_owned(),
+        );
     }
 }

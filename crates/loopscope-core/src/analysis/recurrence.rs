@@ -4,8 +4,9 @@ use loopscope_analysis::dynamics::{RecurrenceMatrix, RecurrenceMeasures, recurre
 
 use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark};
 use super::group::{columns, of_runs, of_strands, run_columns};
-use super::material::{Material, note_gaps};
+use super::material::Material;
 use super::report::{Analysis, Cell, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 
 const MEASURES: [(&str, &str); 8] = [
@@ -25,10 +26,9 @@ pub(super) fn recurrence(material: &Material<'_>, options: &Options) -> Result<A
         "Recurrence within ε, a step being a turn of the network",
         &columns(options.by, &MEASURES),
     );
-    let mut behind_gaps = 0;
+    let mut survey = Survey::default();
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
+        let strands = survey.stored_strands(material, &embedder)?;
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
             let measures = members
                 .iter()
@@ -78,7 +78,7 @@ pub(super) fn recurrence(material: &Material<'_>, options: &Options) -> Result<A
          the run ended at the first."
             .to_owned(),
     );
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }
 

@@ -4,8 +4,9 @@ use loopscope_analysis::dynamics::{Regime, RegimeOptions, RegimeReport, regime};
 
 use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark, share_cell};
 use super::group::{columns, of_strands};
-use super::material::{Material, note_continuation, note_gaps};
+use super::material::Material;
 use super::report::{Analysis, Cell, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 
 pub(super) fn regimes(material: &Material<'_>, options: &Options) -> Result<Analysis, AnalysisError> {
@@ -27,11 +28,9 @@ pub(super) fn regimes(material: &Material<'_>, options: &Options) -> Result<Anal
             ],
         ),
     );
-    let (mut behind_gaps, mut continued) = (0, 0);
+    let mut survey = Survey::default();
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
-        continued += strands.iter().filter(|strand| strand.continued_len() > strand.len()).count();
+        let strands = survey.strands(material, &embedder)?;
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
             let reports = members
                 .iter()
@@ -78,7 +77,6 @@ pub(super) fn regimes(material: &Material<'_>, options: &Options) -> Result<Anal
          Exploratory: neither.",
         rule.share
     ));
-    note_continuation(&mut analysis, continued);
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }

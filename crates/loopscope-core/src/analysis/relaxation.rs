@@ -5,8 +5,9 @@ use loopscope_analysis::dynamics::{Relaxation, RelaxationOutcome, fit_relaxation
 use super::drift::{References, note_references};
 use super::estimate::{bootstrap_cell, few_runs, remark};
 use super::group::{columns, of_strands};
-use super::material::{Material, note_continuation, note_gaps};
+use super::material::Material;
 use super::report::{Analysis, Cell, Estimate, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 use crate::backend::Registry;
 
@@ -32,18 +33,12 @@ pub(super) fn relaxation(
             ],
         ),
     );
-    let (mut behind_gaps, mut continued, mut all_references) = (0, 0, Vec::new());
+    let (mut survey, mut all_references) = (Survey::default(), Vec::new());
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
-        continued += strands.iter().filter(|strand| strand.continued_len() > strand.len()).count();
+        let strands = survey.strands(material, &embedder)?;
         let references = References::of(material, &embedder, registry);
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
-            let drifts = members
-                .iter()
-                .map(|strand| references.drift(material, strand))
-                .collect::<Result<Vec<_>, AnalysisError>>()?;
-            let drifts: Vec<Vec<f64>> = drifts.into_iter().flatten().collect();
+            let drifts: Vec<Vec<f64>> = references.drifts(material, &members)?.into_iter().flatten().collect();
             // The first output is at distance 0 from itself by definition: no point of the curve.
             let first = usize::from(references.why_not.is_some());
             let mut row = group.cells();
@@ -64,8 +59,7 @@ pub(super) fn relaxation(
     );
     analysis.tables.push(table);
     note_references(&mut analysis, &all_references);
-    note_continuation(&mut analysis, continued);
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }
 

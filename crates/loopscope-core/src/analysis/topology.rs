@@ -12,8 +12,9 @@ use super::cycles::repeated_share;
 use super::divergence::mean_over_pairs;
 use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark};
 use super::group::{columns, group_of_run, of_strands};
-use super::material::{Material, Strand, note_gaps};
+use super::material::{Material, Strand};
 use super::report::{Analysis, Cell, Estimate, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 use crate::experiment::ModelName;
 
@@ -23,11 +24,11 @@ const RUNS_MAX: usize = 200;
 const CORRELATED_RUNS_MIN: usize = 10;
 
 /// One run's diagram in the space of one embedder.
-struct Held {
-    run: usize,
-    embedder: usize,
+pub(super) struct Held {
+    pub(super) run: usize,
+    pub(super) embedder: usize,
     /// Bars by dimension.
-    bars: Vec<Vec<Bar>>,
+    pub(super) bars: Vec<Vec<Bar>>,
 }
 
 pub(super) fn topology(material: &Material<'_>, options: &Options) -> Result<Analysis, AnalysisError> {
@@ -52,20 +53,27 @@ pub(super) fn topology(material: &Material<'_>, options: &Options) -> Result<Ana
     }
     analysis.tables.push(entropy_table(material, &held, options)?);
     analysis.tables.push(distance_table(material, &held, options)?);
-    let (periodicity, behind_gaps) = periodicity_table(material, options)?;
+    let mut survey = Survey::default();
+    let periodicity = periodicity_table(material, options, &mut survey)?;
     analysis.tables.push(periodicity);
     analysis.tables.push(verdict_table(material, &held, options)?);
     analysis.notes.push(
         "Does topology tell anything? Each number of a diagram is correlated (Spearman) with what a run does late, then again with the share of repeated outputs, the mean dwell and the \
-         number of points taken out of both. \"keep\" where the interval of the partial correlation leaves 0 out; many pairs are tried, so that one of twenty does by chance."
+         number of points taken out of both, over the runs of all networks and prompts. \"keep\" where the interval of the partial correlation leaves 0 out; many pairs are tried, so that one of twenty does by chance."
             .to_owned(),
     );
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
+    for embedder in material.embedders() {
+        if material.spaces(&embedder)?.len() > 1 {
+            let note = "diagrams are as stored, over the vectors of all versions; read nothing into them";
+            analysis.notes.push(format!("{embedder}: {note}"));
+        }
+    }
     Ok(analysis)
 }
 
 /// Returns the runs to compare, in order, and how many were left out.
-fn sampled_runs(material: &Material<'_>, options: &Options) -> (Vec<usize>, usize) {
+pub(super) fn sampled_runs(material: &Material<'_>, options: &Options) -> (Vec<usize>, usize) {
     let mut runs: Vec<usize> = (0..material.runs.len()).collect();
     let mut chance = Chance::new(options.bootstrap.seed);
     while runs.len() > RUNS_MAX {
@@ -76,7 +84,7 @@ fn sampled_runs(material: &Material<'_>, options: &Options) -> (Vec<usize>, usiz
     (runs, left_out)
 }
 
-fn diagrams(material: &Material<'_>, runs: &[usize]) -> Result<Vec<Held>, AnalysisError> {
+pub(super) fn diagrams(material: &Material<'_>, runs: &[usize]) -> Result<Vec<Held>, AnalysisError> {
     let mut held = Vec::new();
     for (embedder, name) in material.embedders().iter().enumerate() {
         for &run in runs {
@@ -94,7 +102,7 @@ fn topological(error: impl std::error::Error + Send + Sync + 'static) -> Analysi
     AnalysisError::Topology(Box::new(error))
 }
 
-fn entropy_of(held: &Held, dimension: usize) -> Result<Option<f64>, AnalysisError> {
+pub(super) fn entropy_of(held: &Held, dimension: usize) -> Result<Option<f64>, AnalysisError> {
     held.bars.get(dimension).map(|bars| ripsaw::persistent_entropy(bars).map_err(topological)).transpose()
 }
 
@@ -160,6 +168,15 @@ fn columns_without_place(
     columns
 }
 
+/// Returns the distances among diagrams in one dimension, as a square matrix in rows.
+pub(super) fn matrix_of(members: &[&Held], dimension: usize, threads: usize) -> Result<Vec<f64>, AnalysisError> {
+    let metric = DiagramMetric::Wasserstein(WassersteinOrder::One, GroundNorm::LInfinity);
+    let distance_options = DistanceOptions::default().with_infinite_bars(InfiniteBars::Drop);
+    let empty = Vec::new();
+    let bars: Vec<&Vec<Bar>> = members.iter().map(|one| one.bars.get(dimension).unwrap_or(&empty)).collect();
+    ripsaw::diagram_distance_matrix(&bars, metric, &distance_options, threads).map_err(topological)
+}
+
 /// Compares diagrams within and between prompts and networks, and between embedders.
 fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> Result<ResultTable, AnalysisError> {
     let mut table = ResultTable::new(
@@ -175,13 +192,7 @@ fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> 
             ("remark", "remark"),
         ],
     );
-    let metric = DiagramMetric::Wasserstein(WassersteinOrder::One, GroundNorm::LInfinity);
-    let distance_options = DistanceOptions::default().with_infinite_bars(InfiniteBars::Drop);
-    let matrix_of = |members: &[&Held], dimension: usize| {
-        let empty = Vec::new();
-        let bars: Vec<&Vec<Bar>> = members.iter().map(|one| one.bars.get(dimension).unwrap_or(&empty)).collect();
-        ripsaw::diagram_distance_matrix(&bars, metric, &distance_options, options.threads).map_err(topological)
-    };
+    let matrix_of = |members: &[&Held], dimension: usize| matrix_of(members, dimension, options.threads);
     let kinds = ["same network and prompt", "same network, other prompt", "other network"];
     for (embedder, name) in material.embedders().iter().enumerate() {
         let members: Vec<&Held> = held.iter().filter(|one| one.embedder == embedder).collect();
@@ -258,16 +269,18 @@ fn embedder_rows(
     Ok(())
 }
 
-fn periodicity_table(material: &Material<'_>, options: &Options) -> Result<(ResultTable, usize), AnalysisError> {
+fn periodicity_table(
+    material: &Material<'_>,
+    options: &Options,
+    survey: &mut Survey,
+) -> Result<ResultTable, AnalysisError> {
     let mut table = ResultTable::new(
         "periodicity",
         "Sliding-window persistence: largest bar of H1 over √3, 1 for a pure turn",
         &columns(options.by, &[("runs", "runs"), ("periodicity", "periodicity"), ("remark", "remark")]),
     );
-    let mut behind_gaps = 0;
     for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
+        let strands = survey.stored_strands(material, &embedder)?;
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
             let scores = members
                 .iter()
@@ -286,7 +299,7 @@ fn periodicity_table(material: &Material<'_>, options: &Options) -> Result<(Resu
             table.row(row);
         }
     }
-    Ok((table, behind_gaps))
+    Ok(table)
 }
 
 fn periodicity(strand: &Strand, window: usize) -> Result<Option<f64>, AnalysisError> {
@@ -348,7 +361,7 @@ fn verdict_table(material: &Material<'_>, held: &[Held], options: &Options) -> R
         ],
     );
     for (embedder, name) in material.embedders().iter().enumerate() {
-        let (strands, _) = material.strands(name)?;
+        let strands = material.strands(name)?.strands;
         let mut rows: Vec<(&Held, Late)> = Vec::new();
         for one in held.iter().filter(|one| one.embedder == embedder) {
             if let Some(late) = late(material, &strands, one.run, options.epsilon) {

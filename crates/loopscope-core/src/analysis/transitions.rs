@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use loopscope_analysis::symbolic::{bigrams, dwell_times};
 
 use super::estimate::bootstrap_cell;
-use super::group::{Group, columns, of_strands};
-use super::labels::{Labels, labels, note_clustering};
-use super::material::{Material, note_continuation, note_gaps};
+use super::group::{Group, columns};
+use super::labels::{Labels, each_labelled_group};
+use super::material::Material;
 use super::report::{Analysis, Cell, Estimate, ResultTable};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 
 pub(super) fn transitions(material: &Material<'_>, options: &Options) -> Result<Analysis, AnalysisError> {
@@ -43,28 +44,19 @@ pub(super) fn transitions(material: &Material<'_>, options: &Options) -> Result<
     );
     let mut analysis =
         material.analysis("transitions", vec![("lag", Cell::Count(1)), bootstrap_cell(&options.bootstrap)]);
-    let (mut behind_gaps, mut continued) = (0, 0);
-    for embedder in material.embedders() {
-        let (strands, gaps) = material.strands(&embedder)?;
-        behind_gaps += gaps;
-        let labels = labels(material, &embedder, options)?;
-        note_clustering(&mut analysis, &embedder, labels.as_ref(), &strands);
-        let Some(labels) = labels else { continue };
-        continued += strands.iter().filter(|strand| strand.continued_len() > strand.len()).count();
-        for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
-            let sequences: Vec<_> = members.iter().map(|strand| labels.sequence(material, strand)).collect();
-            follow_rows(&group, &sequences, &labels, options, &mut follow);
-            dwell_rows(&group, &sequences, &labels, options, &mut dwell);
-        }
-    }
+    let mut survey = Survey::default();
+    each_labelled_group(material, options, (&mut analysis, &mut survey), |group, sequences, labels| {
+        follow_rows(group, &sequences, labels, options, &mut follow);
+        dwell_rows(group, &sequences, labels, options, &mut dwell);
+        Ok(())
+    })?;
     analysis.tables.extend([follow, dwell]);
     analysis.notes.push(
         "No transition bridges an outlier or joins two runs. The mean dwell is all time in a cluster over the number of times it was left: visits that the \
          end of a run cuts off count with the time they lasted. Clusters are named by their medoids."
             .to_owned(),
     );
-    note_continuation(&mut analysis, continued);
-    note_gaps(&mut analysis, behind_gaps);
+    survey.note(&mut analysis);
     Ok(analysis)
 }
 

@@ -10,8 +10,10 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-/// The most pixels of a picture that comes from elsewhere: 8192 × 4096. A model's picture has a thirtieth of that.
-pub const FOREIGN_PIXELS_MAX: u64 = 1 << 25;
+/// The most pixels of a picture that is stored, whoever made it: 8192 × 4096. A model's picture has a thirtieth of that.
+///
+/// One bound for what is written, imported and read: to decode that much takes less than 400 MiB.
+pub const PIXELS_MAX: u64 = 1 << 25;
 
 /// Why a picture could not be encoded, or bytes are no picture.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +59,10 @@ pub enum ImageCodecError {
 ///
 /// # Errors
 ///
+/// [`ImageCodecError::TooLarge`] for more than [`PIXELS_MAX`] pixels, which nobody would read back;
 /// [`ImageCodecError::Encode`].
 pub fn encode_image(picture: &Picture) -> Result<ImageRecord, ImageCodecError> {
+    check_size(picture.width(), picture.height(), PIXELS_MAX)?;
     let mut bytes = Vec::new();
     image_webp::WebPEncoder::new(&mut bytes)
         .encode(picture.rgb(), picture.width(), picture.height(), image_webp::ColorType::Rgb8)
@@ -88,31 +92,32 @@ pub fn image_format(bytes: &[u8]) -> Option<&'static str> {
 ///
 /// # Errors
 ///
-/// [`ImageCodecError`] when the format is unknown or the bytes do not decode in full.
+/// [`ImageCodecError`] when the format is unknown, there are more than [`PIXELS_MAX`] pixels, or the bytes do not decode
+/// in full.
 pub fn decode_image(format: &str, bytes: &[u8]) -> Result<Picture, ImageCodecError> {
-    decode_within(format, bytes, u64::from(Picture::SIDE_MAX).pow(2))
+    decode_within(format, bytes, PIXELS_MAX)
 }
 
 /// Decodes a picture that a server sent: WebP, PNG or JPEG, whichever its first bytes say.
 ///
 /// # Errors
 ///
-/// [`ImageCodecError`] when the bytes are of no format that is read, declare more than `pixels_max` pixels, or do not
+/// [`ImageCodecError`] when the bytes are of no format that is read, declare more than `pixels_max` or [`PIXELS_MAX`] pixels, or do not
 /// decode in full.
 pub fn decode_foreign_image(bytes: &[u8], pixels_max: u64) -> Result<Picture, ImageCodecError> {
     let format = image_format(bytes).ok_or(ImageCodecError::UnknownFormat)?;
-    decode_within(format, bytes, pixels_max)
+    decode_within(format, bytes, pixels_max.min(PIXELS_MAX))
 }
 
 /// Decodes a picture that comes from elsewhere, and returns it as the store has it: with its bytes as they are.
 ///
 /// # Errors
 ///
-/// [`ImageCodecError`] when the bytes are of no format that is read, have more than [`FOREIGN_PIXELS_MAX`] pixels, or do
+/// [`ImageCodecError`] when the bytes are of no format that is read, have more than [`PIXELS_MAX`] pixels, or do
 /// not decode in full.
 pub fn record_of_foreign_image(bytes: Vec<u8>) -> Result<ImageRecord, ImageCodecError> {
     let format = image_format(&bytes).ok_or(ImageCodecError::UnknownFormat)?;
-    let picture = decode_within(format, &bytes, FOREIGN_PIXELS_MAX)?;
+    let picture = decode_image(format, &bytes)?;
     Ok(ImageRecord {
         hash: Hash::of(&bytes),
         pixel_hash: picture.pixel_hash(),
@@ -207,6 +212,18 @@ mod tests {
         let record = encode_image(&picture).unwrap();
         assert_eq!(record.hash, Hash::of(&record.bytes));
         assert_eq!(decode_image("webp", &record.bytes).unwrap(), picture);
+    }
+
+    #[test]
+    fn what_cannot_be_read_back_is_not_written() {
+        let side = 8192;
+        let picture = Picture::new(side, side, vec![7; 3 * side as usize * side as usize]).unwrap();
+        assert!(matches!(encode_image(&picture), Err(ImageCodecError::TooLarge { width: 8192, height: 8192, .. })));
+        let mut bytes = Vec::new();
+        let encoder = image_webp::WebPEncoder::new(&mut bytes);
+        encoder.encode(picture.rgb(), side, side, image_webp::ColorType::Rgb8).unwrap();
+        let refused = decode_image("webp", &bytes).unwrap_err().to_string();
+        assert_eq!(refused, "the picture has 8192 × 8192 pixels, expected at most 33554432 in all");
     }
 
     #[test]

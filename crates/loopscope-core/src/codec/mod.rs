@@ -16,7 +16,7 @@ pub use diagram::{
 };
 pub use generators::{check_generators, generator_arrays, longest_loop};
 pub use image::{
-    FOREIGN_PIXELS_MAX, ImageCodecError, decode_foreign_image, decode_image, encode_image, image_format,
+    ImageCodecError, PIXELS_MAX, decode_foreign_image, decode_image, encode_image, image_format,
     record_of_foreign_image,
 };
 pub use json::canonical_json;

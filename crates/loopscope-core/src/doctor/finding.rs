@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::cell::Subject;
+use super::gauge::Gauge;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -306,12 +307,13 @@ pub struct Decoding {
 /// Passes findings on and counts them; keeps none.
 pub(super) struct Ledger<'a> {
     pub diagnosis: Diagnosis,
+    pub gauge: &'a Gauge,
     found: &'a mut dyn FnMut(&Finding),
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(schema_version: u32, found: &'a mut dyn FnMut(&Finding)) -> Self {
-        Self { diagnosis: Diagnosis { schema_version, ..Diagnosis::default() }, found }
+    pub(super) fn new(schema_version: u32, gauge: &'a Gauge, found: &'a mut dyn FnMut(&Finding)) -> Self {
+        Self { diagnosis: Diagnosis { schema_version, ..Diagnosis::default() }, gauge, found }
     }
 
     pub(super) fn add(&mut self, finding: &Finding) {

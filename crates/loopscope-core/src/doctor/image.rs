@@ -4,6 +4,7 @@
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use image_webp::WebPDecoder;
@@ -17,6 +18,9 @@ use crate::experiment::Hash;
 /// A block is looked at when it has so many pictures or bytes.
 const BLOCK_PICTURES: usize = 512;
 const BLOCK_BYTES: usize = 32 << 20;
+
+/// Pictures of more pixels are decoded one at a time, whatever the number of cores: memory is bounded.
+const PIXELS_SIDE_BY_SIDE: i64 = 1 << 22;
 
 type Defect = (Severity, FindingKind, String);
 
@@ -72,9 +76,10 @@ impl Pictures {
 
     fn look(&mut self, ledger: &mut Ledger<'_>) {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let (rows, decodes) = (&self.rows, self.decodes);
+        let (rows, decodes, alone) = (&self.rows, self.decodes, Mutex::new(()));
         let defects: Vec<Vec<Defect>> = std::thread::scope(|scope| {
-            let defects_of = |rows: &[PictureRow]| rows.iter().map(|row| row.defects(decodes)).collect::<Vec<_>>();
+            let defects_of =
+                |rows: &[PictureRow]| rows.iter().map(|row| row.defects(decodes, &alone)).collect::<Vec<_>>();
             let share = rows.len().div_ceil(threads).max(1);
             let workers: Vec<_> = rows.chunks(share).map(|rows| scope.spawn(move || defects_of(rows))).collect();
             workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
@@ -91,7 +96,7 @@ impl Pictures {
 }
 
 impl PictureRow {
-    fn defects(&self, decodes: bool) -> Vec<Defect> {
+    fn defects(&self, decodes: bool, alone: &Mutex<()>) -> Vec<Defect> {
         let mut defects = Vec::new();
         let mut violation = |kind, defect| defects.push((Severity::Violation, kind, defect));
         if self.bytes.is_empty() {
@@ -104,7 +109,12 @@ impl PictureRow {
         {
             violation(FindingKind::ImageHash, format!("its hash is {}, that of its bytes {hash}", cell::hex(stored)));
         }
-        match see(&self.format, &self.bytes, decodes) {
+        let seen = {
+            // A decoder that panicked on another picture leaves nothing behind that could be wrong.
+            let _alone = (decodes && self.is_large()).then(|| alone.lock().unwrap_or_else(PoisonError::into_inner));
+            see(&self.format, &self.bytes, decodes)
+        };
+        match seen {
             Ok(seen) => self.compare(&seen, &mut violation),
             Err(Unseen::Format(defect)) => {
                 defects.push((Severity::Note, FindingKind::ImageFormatUnknown, defect));
@@ -112,6 +122,15 @@ impl PictureRow {
             Err(Unseen::Broken(defect)) => violation(FindingKind::ImageUnreadable, defect),
         }
         defects
+    }
+
+    /// Returns whether the picture says that it is large, or for want of its word the row.
+    fn is_large(&self) -> bool {
+        let sides = match see(&self.format, &self.bytes, false) {
+            Ok(seen) => Some((i64::from(seen.width), i64::from(seen.height))),
+            Err(_) => self.sides.0.zip(self.sides.1),
+        };
+        sides.is_some_and(|(width, height)| width.saturating_mul(height) > PIXELS_SIDE_BY_SIDE)
     }
 
     fn compare(&self, seen: &Seen, violation: &mut impl FnMut(FindingKind, String)) {

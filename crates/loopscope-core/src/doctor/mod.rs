@@ -22,6 +22,7 @@ mod failure;
 mod file;
 mod finding;
 mod fix;
+mod gauge;
 mod image;
 mod imported;
 mod known;
@@ -36,6 +37,7 @@ use rusqlite::{Connection, ErrorCode};
 
 pub use finding::{Decoding, Diagnosis, Finding, FindingKind, Place, Severity};
 pub use fix::{Counts, Fix, FixReport, Reason};
+pub use gauge::{Gauge, Reading, Stage};
 
 use crate::experiment::ExperimentId;
 use crate::store::{OpenOptions, Store, StoreError};
@@ -67,6 +69,21 @@ pub fn examine(
     options: &DoctorOptions,
     found: &mut dyn FnMut(&Finding),
 ) -> Result<Diagnosis, StoreError> {
+    examine_watched(path, open_options, options, &Gauge::default(), found)
+}
+
+/// As [`examine`], with a gauge that another thread may look at meanwhile.
+///
+/// # Errors
+///
+/// As [`examine`].
+pub fn examine_watched(
+    path: &Path,
+    open_options: &OpenOptions,
+    options: &DoctorOptions,
+    gauge: &Gauge,
+    found: &mut dyn FnMut(&Finding),
+) -> Result<Diagnosis, StoreError> {
     let store = match Store::open_read(path, open_options) {
         Ok(store) => store,
         Err(StoreError::Sqlite { source, .. }) if is_damage(&source) => return Ok(too_damaged(source, found)),
@@ -81,7 +98,7 @@ pub fn examine(
     {
         return Err(StoreError::NotFound { noun: "experiment", typed: id.to_string(), nearest: None });
     }
-    let mut ledger = Ledger::new(version, found);
+    let mut ledger = Ledger::new(version, gauge, found);
     std::thread::scope(|scope| {
         // SQLite's own check takes as long as ours, and needs nothing of it: it has a connection and a core of its own.
         let integrity = scope.spawn(|| {
@@ -90,6 +107,7 @@ pub fn examine(
             Ok::<_, StoreError>(file::integrity_messages(store.connection()))
         });
         check_content(connection, &mut ledger, options);
+        gauge.begin(Stage::File, 0);
         match integrity.join() {
             Ok(Ok(outcome)) => file::report_integrity(&mut ledger, outcome),
             Ok(Err(error)) => return Err(error),
@@ -103,10 +121,25 @@ pub fn examine(
 fn check_content(connection: &Connection, ledger: &mut Ledger<'_>, options: &DoctorOptions) {
     let differing = file::check_schema(connection, ledger);
     file::check_duplicates(connection, ledger, &differing);
+    ledger.gauge.begin(Stage::Rows, row_count_estimate(connection, options));
     let mut known = rows::check_rows(connection, ledger, options);
+    ledger.gauge.begin(Stage::Runs, ledger.diagnosis.checked.get("run").copied().unwrap_or(0));
     experiment::check_experiments(connection, ledger, options.experiment, &mut known);
+    ledger.gauge.begin(Stage::References, 0);
     clustering::check_clusterings(connection, ledger, options.experiment);
     file::check_foreign_keys(connection, ledger, options.experiment, &known.walked);
+}
+
+/// Returns about how many rows there are, without counting them; 0 where only some of them are looked at.
+fn row_count_estimate(connection: &Connection, options: &DoctorOptions) -> u64 {
+    if options.experiment.is_some() {
+        return 0;
+    }
+    let largest = |table: &table::Table| -> rusqlite::Result<Option<u64>> {
+        connection.query_row(&format!("SELECT max(rowid) FROM {}", table.name), [], |row| row.get(0))
+    };
+    // A table that does not read is a finding; here it counts for nothing.
+    table::TABLES.iter().filter_map(|table| largest(table).ok().flatten()).sum()
 }
 
 /// Tells the connection to read only, to trust nothing in the file, and to see one state of it.
@@ -153,7 +186,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 
 /// Reports a file of which not even the first page reads.
 fn too_damaged(error: rusqlite::Error, found: &mut dyn FnMut(&Finding)) -> Diagnosis {
-    let mut ledger = Ledger::new(0, found);
+    let gauge = Gauge::default();
+    let mut ledger = Ledger::new(0, &gauge, found);
     ledger.unreadable("database", Err(error));
     ledger.diagnosis
 }

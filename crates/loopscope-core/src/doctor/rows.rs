@@ -65,6 +65,7 @@ fn check_table(
     let mut read = || -> rusqlite::Result<()> {
         while let Some(row) = rows.next()? {
             count += 1;
+            checker.ledger.gauge.advance();
             checker.check(row);
         }
         Ok(())

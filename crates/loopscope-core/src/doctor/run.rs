@@ -63,6 +63,7 @@ pub(super) fn check_runs(
     let mut asked_for = 0;
     while let Some(row) = rows.next()? {
         known.walked.runs += 1;
+        ledger.gauge.advance();
         asked_for += u64::from(check_key(ledger, asked, row));
         let Some(mut run) = run_of_row(row) else { continue };
         check_max_length(ledger, asked, &run);

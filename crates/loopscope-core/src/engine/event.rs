@@ -49,6 +49,20 @@ pub enum Event {
         /// Which.
         model: ModelName,
     },
+    /// An imported experiment lacks something that only this model could give, and it is not here; told once.
+    ModelUnavailable {
+        /// Which.
+        model: ModelName,
+        /// Why not.
+        reason: String,
+    },
+    /// A diagram that says less than its run is about to have was taken out; it is computed anew when all is there.
+    DiagramOutgrown {
+        /// Which run.
+        run: RunId,
+        /// The embedding model.
+        model: ModelName,
+    },
     /// A group of objects was committed.
     Progress {
         /// What is there now.

@@ -15,6 +15,8 @@ use crate::store::StoreError;
 pub(super) struct ModelEntry {
     pub info: ModelInfo,
     pub version: ModelVersionId,
+    /// Whether it can be called; otherwise there are vectors of it, of which diagrams can be made.
+    pub is_here: bool,
     /// As the store has it for this version: what is derived from the store later must be what holds now.
     pub determinism: Determinism,
     pub lane: usize,
@@ -106,6 +108,8 @@ pub(super) enum Ticket {
 /// What reaches the scheduler.
 pub(super) enum Message {
     Finished(Vec<Finished>),
+    /// A call broke for all these jobs alike; each of them is called again alone, and finished then.
+    BatchBroken(Vec<Job>, Fault),
     Committed(Vec<Ticket>),
     WriteFailed(StoreError),
     /// The writer waits for another process.

@@ -16,7 +16,10 @@ mod residency;
 mod retry;
 mod run_state;
 mod scheduler;
+mod scope;
 mod setup;
+mod tally;
+mod work;
 mod worker;
 mod writer;
 
@@ -27,6 +30,7 @@ use serde::Serialize;
 pub(crate) use again::{Again, Gave, Step, diagram_again};
 pub use event::{Event, Progress, StageProgress};
 pub use retry::RetryPolicy;
+pub use scope::models_not_here;
 pub use setup::create_experiment;
 
 use crate::backend::Registry;
@@ -79,6 +83,9 @@ pub enum Outcome {
     Completed,
     /// Everything was tried, and some of it failed; the failures are on record and a resume tries again.
     SomeFailed,
+    /// What the models that are here can give is there; the rest of an imported experiment waits for others, each of
+    /// which was told of.
+    SomeUnavailable,
     /// Stopped on request; everything computed is saved.
     Interrupted,
 }
@@ -145,7 +152,7 @@ impl Engine<'_> {
         report: &mut dyn FnMut(&Event),
     ) -> Result<Outcome, EngineError> {
         let lock = ExperimentLock::take(store.path(), experiment)?;
-        let outcome = scheduler::work(self, store, experiment, stop, report);
+        let outcome = work::work(self, store, experiment, stop, report);
         drop(lock);
         outcome
     }

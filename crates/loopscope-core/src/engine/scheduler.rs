@@ -4,9 +4,8 @@
 //! whole queue behind.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use super::delayed::DelayedJobs;
@@ -14,188 +13,48 @@ use super::event::{Event, Progress};
 use super::job::{Fault, Input, Job, Message, Product, Task, Ticket};
 use super::queue::{CPU_LANE, Queue};
 use super::run_state::RunState;
-use super::setup::{ModelTable, model_table};
-use super::worker::{Context, serve};
-use super::writer::write_all;
-use super::{Engine, EngineError, Outcome};
-use crate::backend::ModelInfo;
-use crate::config::check_config;
-use crate::experiment::{
-    Determinism, Experiment, ExperimentId, Failure, FailureId, Invocation, ModelName, OutputType, Run, Seed, StopReason,
-};
-use crate::plan::{DIAGRAM_POINTS_MIN, Work, is_anything_remaining, outputs_of_type, remaining, remaining_of_run};
-use crate::store::{RecordWriter, RunProgress, Store, Write};
+use super::scope::Scope;
+use super::setup::ModelTable;
+use super::tally::Expected;
+use super::{Engine, EngineError};
+use crate::experiment::{Determinism, Failure, FailureId, Invocation, ModelName, Run, RunId, Seed, StopReason};
+use crate::plan::Work;
+use crate::store::{RunProgress, Store, Write};
 
-/// Objects that may wait for the writer.
-const WRITES_WAITING_MAX: usize = 1024;
 /// What may be outstanding of a run before its next invocation waits.
 const OUTSTANDING_MAX: u64 = 32;
 /// How often a stop is looked for while nothing happens.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// Works on an experiment; see [`Engine::work`].
-pub(super) fn work(
-    engine: &Engine<'_>,
-    mut store: Store,
-    id: ExperimentId,
-    stop: &AtomicBool,
-    report: &mut dyn FnMut(&Event),
-) -> Result<Outcome, EngineError> {
-    let experiment = store.experiment(id)?;
-    let infos = check_config(&experiment.config, engine.registry)?;
-    let embedders: BTreeMap<ModelName, OutputType> = experiment
-        .config
-        .embedding_models
-        .iter()
-        .filter_map(|name| Some((name.clone(), infos.get(name)?.kind.input())))
-        .collect();
-    let done = store.progress(id, &embedders)?;
-    let progress = progress_of(&experiment, &infos, &done);
-    report(&Event::Started { experiment: id, name: experiment.name.clone(), progress });
-    let (outcome, progress) = if !is_anything_remaining(&experiment, &done) {
-        (Ok(Ending::Exhausted), progress)
-    } else {
-        let table = model_table(engine, &mut store, &experiment, &infos)?;
-        let reader = store.reader()?;
-        let plan = Plan { engine, experiment: &experiment, infos: &infos, table: &table, reader };
-        let (returned, ending, progress) = run_threads(plan, store, done, progress, stop, report)?;
-        store = returned;
-        (ending, progress)
-    };
-    let outcome = match outcome {
-        Ok(ending) => conclude(engine, &mut store, &experiment, &embedders, (ending, progress))?,
-        Err(error) => {
-            // The first error is the one to tell; that the log could not be carried over as well adds nothing.
-            store.checkpoint().ok();
-            return Err(error);
-        }
-    };
-    store.checkpoint()?;
-    report(&Event::Finished { outcome, progress });
-    Ok(outcome)
-}
-
-/// Looks once more at what the store has: the experiment is complete when nothing is missing there.
-fn conclude(
-    engine: &Engine<'_>,
-    store: &mut Store,
-    experiment: &Experiment,
-    embedders: &BTreeMap<ModelName, OutputType>,
-    (ending, progress): (Ending, Progress),
-) -> Result<Outcome, EngineError> {
-    let done = store.progress(experiment.id, embedders)?;
-    if !is_anything_remaining(experiment, &done) {
-        let now = engine.clock.now();
-        store.commit(&[Write::ExperimentCompleted(experiment.id, now)])?;
-        return Ok(Outcome::Completed);
-    }
-    match ending {
-        Ending::Stopped => Ok(Outcome::Interrupted),
-        Ending::Exhausted if progress.failed > 0 => Ok(Outcome::SomeFailed),
-        Ending::Exhausted => Err(EngineError::StillMissing { count: remaining(experiment, &done).len() }),
-    }
-}
-
 /// What does not change while the engine works.
-struct Plan<'a> {
-    engine: &'a Engine<'a>,
-    experiment: &'a Experiment,
-    infos: &'a BTreeMap<ModelName, ModelInfo>,
-    table: &'a ModelTable,
-    reader: Store,
+pub(super) struct Plan<'a> {
+    pub engine: &'a Engine<'a>,
+    pub scope: &'a Scope,
+    pub table: &'a ModelTable,
+    pub reader: Store,
+    /// For each run, the models whose diagram goes before the run goes on.
+    pub outgrown: Vec<Vec<ModelName>>,
 }
 
 /// How the scheduling ended.
-enum Ending {
+pub(super) enum Ending {
     /// Nothing is left that could be tried.
     Exhausted,
     /// A stop was asked for.
     Stopped,
 }
 
-/// Closes the queue whatever happens, so that no thread waits for ever.
-struct CloseOnDrop<'a>(&'a Queue);
-
-impl Drop for CloseOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.close();
-    }
+/// Whom the scheduler talks to.
+pub(super) struct Links<'a, 'r> {
+    pub queue: &'a Queue,
+    pub writes: SyncSender<(Write, Ticket)>,
+    pub report: &'r mut dyn FnMut(&Event),
+    pub writer_is_gone: &'r dyn Fn() -> bool,
 }
 
-type Threaded = (Store, Result<Ending, EngineError>, Progress);
-
-fn run_threads(
-    plan: Plan<'_>,
-    mut store: Store,
-    done: Vec<RunProgress>,
-    progress: Progress,
-    stop: &AtomicBool,
-    report: &mut dyn FnMut(&Event),
-) -> Result<Threaded, EngineError> {
-    let table = plan.table;
-    let queue =
-        Queue::new(table.models.iter().map(|model| model.info.batch_max.max(1)).collect(), table.threads.clone());
-    let database: PathBuf = store.path().to_owned();
-    let open_options = store.options().clone();
-    let context = Context {
-        engine: plan.engine,
-        queue: &queue,
-        models: &table.models,
-        database: &database,
-        open_options: &open_options,
-        diagrams: plan.experiment.config.diagrams,
-    };
-    std::thread::scope(|scope| {
-        let _close = CloseOnDrop(&queue);
-        let (messages, incoming) = channel();
-        let (writes, to_write) = sync_channel(WRITES_WAITING_MAX);
-        let writer_messages = messages.clone();
-        let no_thread = |source| EngineError::System { what: "thread", source };
-        let writer = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn_scoped(scope, move || {
-                write_all(&mut store, &to_write, &writer_messages);
-                store
-            })
-            .map_err(no_thread)?;
-        for (lane, &threads) in table.threads.iter().enumerate() {
-            for index in 0..threads {
-                let (messages, context) = (messages.clone(), &context);
-                std::thread::Builder::new()
-                    .name(format!("lane {lane}.{index}"))
-                    .spawn_scoped(scope, move || serve(context, lane, &messages))
-                    .map_err(no_thread)?;
-            }
-        }
-        drop(messages);
-        let mut scheduler = Scheduler {
-            plan,
-            queue: &queue,
-            writes,
-            waiting: done.into_iter().enumerate().collect(),
-            active: BTreeMap::new(),
-            delayed: DelayedJobs::default(),
-            jobs_out: 0,
-            writes_out: 0,
-            is_stopping: false,
-            progress,
-            report,
-            writer_is_gone: &|| writer.is_finished(),
-            has_lost_writer: false,
-        };
-        let ending = scheduler.run(&incoming, stop);
-        let progress = scheduler.progress;
-        queue.close();
-        drop(scheduler); // Its end of the channel is the writer's sign to go.
-        let store = writer.join().map_err(|_| EngineError::ThreadLost)?;
-        Ok((store, ending, progress))
-    })
-}
-
-struct Scheduler<'a, 'r> {
+pub(super) struct Scheduler<'a, 'r> {
     plan: Plan<'a>,
-    queue: &'a Queue,
-    writes: SyncSender<(Write, Ticket)>,
+    links: Links<'a, 'r>,
     /// Runs that are not under way yet.
     waiting: VecDeque<(usize, RunProgress)>,
     active: BTreeMap<usize, RunState>,
@@ -205,17 +64,32 @@ struct Scheduler<'a, 'r> {
     /// Objects that are not committed yet.
     writes_out: usize,
     is_stopping: bool,
-    progress: Progress,
-    report: &'r mut dyn FnMut(&Event),
-    writer_is_gone: &'r dyn Fn() -> bool,
+    pub progress: Progress,
     /// Set when a write found no writer: nothing more is computed.
     has_lost_writer: bool,
 }
 
+impl<'a, 'r> Scheduler<'a, 'r> {
+    pub(super) fn new(plan: Plan<'a>, links: Links<'a, 'r>, done: Vec<RunProgress>, progress: Progress) -> Self {
+        Self {
+            plan,
+            links,
+            waiting: done.into_iter().enumerate().collect(),
+            active: BTreeMap::new(),
+            delayed: DelayedJobs::default(),
+            jobs_out: 0,
+            writes_out: 0,
+            is_stopping: false,
+            progress,
+            has_lost_writer: false,
+        }
+    }
+}
+
 impl Scheduler<'_, '_> {
-    fn run(&mut self, incoming: &Receiver<Message>, stop: &AtomicBool) -> Result<Ending, EngineError> {
+    pub(super) fn run(&mut self, incoming: &Receiver<Message>, stop: &AtomicBool) -> Result<Ending, EngineError> {
         let now = self.plan.engine.clock.now();
-        self.write(Write::ExperimentStarted(self.plan.experiment.id, now), Ticket::Note);
+        self.write(Write::ExperimentStarted(self.plan.scope.experiment.id, now), Ticket::Note);
         loop {
             if self.has_lost_writer {
                 return Err(last_words(incoming));
@@ -232,7 +106,7 @@ impl Scheduler<'_, '_> {
             match incoming.recv_timeout(self.patience()) {
                 Ok(message) => self.handle(message)?,
                 // The writer goes first only when it has said why, or was lost.
-                Err(RecvTimeoutError::Timeout) if (self.writer_is_gone)() => return Err(EngineError::ThreadLost),
+                Err(RecvTimeoutError::Timeout) if (self.links.writer_is_gone)() => return Err(EngineError::ThreadLost),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(EngineError::ThreadLost),
             }
@@ -246,26 +120,29 @@ impl Scheduler<'_, '_> {
     /// Lets go of everything that no thread has begun; what is under way is finished and saved.
     fn stop(&mut self) {
         self.is_stopping = true;
-        self.jobs_out -= self.queue.clear();
+        self.jobs_out -= self.links.queue.clear();
         self.delayed.clear();
         self.waiting.clear();
-        (self.report)(&Event::Stopping);
+        (self.links.report)(&Event::Stopping);
     }
 
     /// Takes up runs until as many are under way as may be.
     fn start_runs(&mut self) -> Result<(), EngineError> {
         while self.active.len() < self.plan.engine.options.active_runs_max.max(1) {
             let Some((index, progress)) = self.waiting.pop_front() else { return Ok(()) };
-            let work = remaining_of_run(self.plan.experiment, index, &progress);
+            let work = self.plan.scope.work_on(index, &progress);
+            // A run that waits for a model that is not here must not take the place of one that can go on.
             if work.is_empty() {
                 continue;
             }
+            self.drop_outgrown(index, progress.run.id);
             let states = match progress.repeats && self.may_cycle(&progress.run) {
                 true if progress.steps > 0 => Some(self.plan.reader.states(progress.run.id)?),
                 true => Some(Vec::new()),
                 false => None,
             };
-            self.active.insert(index, RunState::new(&progress, states, &self.plan.table.models));
+            let expected = Expected::of(self.plan.scope, &progress);
+            self.active.insert(index, RunState::new(&progress, states, &self.plan.table.models, expected));
             for item in work {
                 self.take_up(index, &progress, item)?;
             }
@@ -309,7 +186,8 @@ impl Scheduler<'_, '_> {
         let Some(state) = self.active.get(&run) else { return Ok(()) };
         let (link, key) = (state.next_link(), &state.run.key);
         let seed = if key.seed.is_fresh() { self.fresh_seed()? } else { key.seed };
-        if let Some(model) = self.plan.table.index(key.network.model(link.sequence_number())) {
+        let next = key.network.model(link.sequence_number());
+        if let Some(model) = self.plan.table.index(next).filter(|_| self.plan.scope.can_step(next)) {
             self.enqueue(run, model, Task::Invoke { link, input, seed });
         }
         Ok(())
@@ -334,7 +212,7 @@ impl Scheduler<'_, '_> {
     fn hand_out(&mut self, job: Job) {
         let lane = if matches!(job.task, Task::Diagram) { CPU_LANE } else { self.plan.table.models[job.model].lane };
         self.jobs_out += 1;
-        self.queue.push(lane, job);
+        self.links.queue.push(lane, job);
     }
 
     fn start_delayed(&mut self) {
@@ -344,7 +222,7 @@ impl Scheduler<'_, '_> {
     }
 
     fn write(&mut self, write: Write, ticket: Ticket) {
-        match self.writes.send((write, ticket)) {
+        match self.links.writes.send((write, ticket)) {
             Ok(()) => self.writes_out += 1,
             Err(_) => self.has_lost_writer = true,
         }
@@ -362,13 +240,17 @@ impl Scheduler<'_, '_> {
                 }
                 Ok(())
             }
+            Message::BatchBroken(jobs, fault) => {
+                self.progress.retries += jobs.len() as u64;
+                jobs.iter().try_for_each(|job| self.record_failure(job, &fault, Some(Duration::ZERO)))
+            }
             Message::Committed(tickets) => self.take_commit(&tickets),
             Message::Loaded(model) => {
-                (self.report)(&Event::ModelLoaded { model: self.plan.table.models[model].info.name.clone() });
+                (self.links.report)(&Event::ModelLoaded { model: self.plan.table.models[model].info.name.clone() });
                 Ok(())
             }
             Message::Waiting { reason } => {
-                (self.report)(&Event::Waiting { reason });
+                (self.links.report)(&Event::Waiting { reason });
                 Ok(())
             }
             Message::WriteFailed(error) => Err(error.into()),
@@ -406,10 +288,14 @@ impl Scheduler<'_, '_> {
             return Ok(());
         }
         let table = self.plan.table;
-        let embedders = self.plan.experiment.config.embedding_models.iter().filter_map(|name| table.index(name));
-        for model in embedders.filter(|&model| table.models[model].info.kind.input() == kind) {
+        let embedders = self.plan.scope.embedders().filter(|&(_, input)| input == kind);
+        for model in embedders.filter_map(|(name, _)| table.index(name)) {
             if let Some(run) = self.active.get_mut(&job.run) {
                 run.embeddable[model] += 1;
+                if !table.models[model].is_here {
+                    run.out_of_reach[model] += 1;
+                    continue;
+                }
             }
             self.enqueue(job.run, model, Task::Embed { number, invocation: id, input: output.clone() });
         }
@@ -453,7 +339,7 @@ impl Scheduler<'_, '_> {
         let failure = Failure {
             id: FailureId::new(now, engine.entropy)
                 .map_err(|source| EngineError::System { what: "randomness", source })?,
-            experiment_id: self.plan.experiment.id,
+            experiment_id: self.plan.scope.experiment.id,
             run_id: Some(job.run_id),
             stage: job.task.stage(),
             subject,
@@ -461,7 +347,7 @@ impl Scheduler<'_, '_> {
             error: fault.message.clone(),
             occurred_at: now,
         };
-        (self.report)(&Event::Failure {
+        (self.links.report)(&Event::Failure {
             stage: failure.stage,
             run: job.run_id,
             subject: failure.subject.clone(),
@@ -478,9 +364,9 @@ impl Scheduler<'_, '_> {
         if let Some(state) = self.active.get_mut(&job.run) {
             match job.task {
                 Task::Invoke { .. } => {
-                    let (run, steps) = (state.run.clone(), state.steps);
-                    (self.report)(&Event::RunStopped { run: run.id, length: steps, stop: StopReason::Failed });
-                    self.expect_less(&run, steps);
+                    let (run, length) = (state.run.id, state.steps);
+                    (self.links.report)(&Event::RunStopped { run, length, stop: StopReason::Failed });
+                    self.expect_no_more(job.run);
                 }
                 Task::Embed { .. } => state.embedding_failed[job.model] = true,
                 Task::Diagram => {}
@@ -497,9 +383,9 @@ impl Scheduler<'_, '_> {
                     self.progress.invocations.done += 1;
                     if let Some((stop, length)) = last {
                         self.progress.runs.done += 1;
-                        if let Some(run) = self.active.get(&run).map(|state| state.run.clone()) {
-                            self.expect_less(&run, length);
-                            (self.report)(&Event::RunStopped { run: run.id, length, stop });
+                        if let Some(id) = self.active.get(&run).map(|state| state.run.id) {
+                            self.expect_no_more(run);
+                            (self.links.report)(&Event::RunStopped { run: id, length, stop });
                         }
                     }
                     self.settle(run)?;
@@ -515,7 +401,7 @@ impl Scheduler<'_, '_> {
                 Ticket::Note => {}
             }
         }
-        (self.report)(&Event::Progress { progress: self.progress });
+        (self.links.report)(&Event::Progress { progress: self.progress });
         Ok(())
     }
 
@@ -527,20 +413,14 @@ impl Scheduler<'_, '_> {
             && !self.is_stopping
             && let Some(output) = state.held.take()
         {
-            return self.invoke_next(run, output);
+            self.invoke_next(run, output)?;
         }
+        // Where the next model is not here, nothing came of it.
+        let Some(state) = self.active.get_mut(&run) else { return Ok(()) };
         if state.outstanding > 0 || self.is_stopping {
             return Ok(());
         }
-        let mut ready = Vec::new();
-        if state.is_complete {
-            for (model, tried) in state.diagram_tried.iter_mut().enumerate() {
-                if !*tried && state.embeddable[model] >= DIAGRAM_POINTS_MIN && !state.embedding_failed[model] {
-                    *tried = true;
-                    ready.push(model);
-                }
-            }
-        }
+        let ready = if state.is_complete { state.take_ready_diagrams() } else { Vec::new() };
         if ready.is_empty() {
             self.active.remove(&run);
         }
@@ -548,13 +428,20 @@ impl Scheduler<'_, '_> {
         Ok(())
     }
 
-    /// A run ended before its full length, so that less is to come.
-    fn expect_less(&mut self, run: &Run, length: u64) {
-        let full = expected_of(self.plan.experiment, self.plan.infos, run, run.max_length.get());
-        let short = expected_of(self.plan.experiment, self.plan.infos, run, length);
-        self.progress.invocations.expected -= full.0 - short.0;
-        self.progress.embeddings.expected -= full.1 - short.1;
-        self.progress.diagrams.expected -= full.2 - short.2;
+    /// A run goes no further: nothing is expected of it but what it has or will have of these steps.
+    fn expect_no_more(&mut self, run: usize) {
+        let Some(state) = self.active.get_mut(&run) else { return };
+        let ended = state.expected_at_end(&self.plan.table.models);
+        let before = std::mem::replace(&mut state.expected, ended);
+        self.progress.expect_instead(before, ended);
+    }
+
+    /// Takes out the diagrams that say less than the run is about to have; they are computed anew when it has it all.
+    fn drop_outgrown(&mut self, index: usize, run: RunId) {
+        for model in std::mem::take(&mut self.plan.outgrown[index]) {
+            (self.links.report)(&Event::DiagramOutgrown { run, model: model.clone() });
+            self.write(Write::DiagramOutgrown(run, model), Ticket::Note);
+        }
     }
 }
 
@@ -566,37 +453,4 @@ fn last_words(incoming: &Receiver<Message>) -> EngineError {
         }
     }
     EngineError::ThreadLost
-}
-
-/// Returns how many invocations, embeddings and diagrams a run of this length has.
-fn expected_of(
-    experiment: &Experiment,
-    infos: &BTreeMap<ModelName, ModelInfo>,
-    run: &Run,
-    length: u64,
-) -> (u64, u64, u64) {
-    let embedders = experiment.config.embedding_models.iter().filter_map(|model| infos.get(model));
-    let points = embedders.map(|info| outputs_of_type(&run.key.network, length, info.kind.input(), infos));
-    points.fold((length, 0, 0), |(invocations, embeddings, diagrams), points| {
-        (invocations, embeddings + points, diagrams + u64::from(points >= DIAGRAM_POINTS_MIN))
-    })
-}
-
-/// Returns how far an experiment is, from what is there.
-fn progress_of(experiment: &Experiment, infos: &BTreeMap<ModelName, ModelInfo>, done: &[RunProgress]) -> Progress {
-    let mut progress = Progress::default();
-    for run in done {
-        let length = if run.is_complete() { run.steps } else { run.run.max_length.get() };
-        let (invocations, embeddings, diagrams) = expected_of(experiment, infos, &run.run, length);
-        progress.invocations.expected += invocations;
-        progress.embeddings.expected += embeddings;
-        progress.diagrams.expected += diagrams;
-        progress.runs.expected += 1;
-        progress.invocations.done += run.steps;
-        let missing: u64 = run.missing_embeddings.values().map(|missing| missing.len() as u64).sum();
-        progress.embeddings.done += run.embeddable.values().sum::<u64>() - missing;
-        progress.diagrams.done += run.diagrams.iter().filter(|model| infos.contains_key(*model)).count() as u64;
-        progress.runs.done += u64::from(run.is_complete());
-    }
-    progress
 }

@@ -1,10 +1,10 @@
 //! What stands before the work: the experiment's row and runs, the table of models, the lanes.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use super::job::ModelEntry;
 use super::queue::CPU_LANE;
+use super::scope::Scope;
 use super::{Engine, EngineError};
 use crate::backend::{Lane, ModelInfo};
 use crate::codec::canonical_json;
@@ -66,17 +66,16 @@ impl ModelTable {
 }
 
 /// Makes the table of the models that an experiment uses, with a version in the store for each.
-pub(super) fn model_table(
-    engine: &Engine<'_>,
-    store: &mut Store,
-    experiment: &Experiment,
-    infos: &BTreeMap<ModelName, ModelInfo>,
-) -> Result<ModelTable, EngineError> {
-    let versions = infos.values().map(|info| version_of(engine, info)).collect::<Result<Vec<_>, EngineError>>()?;
-    let ids = store.ensure_model_versions(&versions)?;
+pub(super) fn model_table(engine: &Engine<'_>, store: &mut Store, scope: &Scope) -> Result<ModelTable, EngineError> {
+    let Scope { experiment, infos, stored_only, .. } = scope;
+    let here: Vec<&ModelInfo> = infos.values().filter(|info| !stored_only.contains_key(&info.name)).collect();
+    let versions = here.iter().map(|info| version_of(engine, info)).collect::<Result<Vec<_>, EngineError>>()?;
+    let mut version_ids = stored_only.clone();
+    version_ids.extend(here.iter().map(|info| info.name.clone()).zip(store.ensure_model_versions(&versions)?));
     let mut lanes: Vec<Lane> = vec![Lane::Cpu];
     let mut models = Vec::new();
-    for (info, version) in infos.values().zip(ids) {
+    for info in infos.values() {
+        let Some(&version) = version_ids.get(&info.name) else { continue };
         let lane = lanes.iter().position(|lane| *lane == info.lane).unwrap_or_else(|| {
             lanes.push(info.lane.clone());
             lanes.len() - 1
@@ -86,7 +85,8 @@ pub(super) fn model_table(
             dimension.get_or_init(|| known);
         }
         let determinism = store.determinism(version)?;
-        models.push(ModelEntry { info: info.clone(), version, determinism, lane, dimension });
+        let is_here = !stored_only.contains_key(&info.name);
+        models.push(ModelEntry { info: info.clone(), version, is_here, determinism, lane, dimension });
     }
     debug_assert_eq!(lanes[CPU_LANE], Lane::Cpu);
     let threads_of = |lane: &Lane| match lane {

@@ -100,7 +100,7 @@ impl Worker<'_> {
     }
 
     /// Calls the model and makes objects of what it gives. A batch that breaks as a whole is called again one by one,
-    /// so that one bad input ends its own run only.
+    /// so that one bad input ends its own run only; the scheduler hears of it, for it puts attempts on record.
     fn compute_ready(&mut self, model: usize, ready: Vec<(Job, Input)>) -> Vec<Finished> {
         if ready.is_empty() {
             return Vec::new();
@@ -117,8 +117,12 @@ impl Worker<'_> {
                     (job, product)
                 })
                 .collect(),
-            Err(CallFault::Batch(_)) if ready.len() > 1 => {
-                ready.into_iter().flat_map(|one| self.compute_ready(model, vec![one])).collect()
+            Err(CallFault::Batch(fault)) if ready.len() > 1 => {
+                let jobs = ready.iter().map(|(job, _)| job.clone()).collect();
+                // A scheduler that is gone hears nothing, and sends this thread home next.
+                self.messages.send(Message::BatchBroken(jobs, fault)).ok();
+                let again = ready.into_iter().map(|(job, input)| (Job { attempt: job.attempt + 1, ..job }, input));
+                again.flat_map(|one| self.compute_ready(model, vec![one])).collect()
             }
             Err(CallFault::Batch(fault) | CallFault::Load(fault)) => {
                 ready.into_iter().map(|(job, _)| (job, Err(fault.clone()))).collect()

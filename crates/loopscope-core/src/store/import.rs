@@ -268,8 +268,15 @@ fn import_diagram(transaction: &Transaction<'_>, diagram: &DiagramAsGiven) -> Re
     if is_there(transaction, "persistence diagram", &diagram.id.to_string(), sql, given)? {
         return Ok(false);
     }
-    let taken = "SELECT hex(id) FROM persistence_diagram WHERE run_id = ?1 AND embedding_model = ?2";
     let place = params![diagram.run_id.as_bytes(), diagram.embedding_model.as_str()];
+    // A run that went on here has outgrown the source's diagram, which was taken out then; another takes its place, or will.
+    let has_gone_on = "SELECT EXISTS (SELECT 1 FROM model_version WHERE name = ?2 AND backend <> 'legacy') AND EXISTS \
+                       (SELECT 1 FROM invocation i JOIN embedding e ON e.invocation_id = i.id AND e.embedding_model = ?2 \
+                        JOIN model_version v ON v.id = e.model_version_id WHERE i.run_id = ?1 AND v.backend <> 'legacy')";
+    if cached(transaction, has_gone_on)?.query_row(place, |row| row.get(0))? {
+        return Ok(false);
+    }
+    let taken = "SELECT hex(id) FROM persistence_diagram WHERE run_id = ?1 AND embedding_model = ?2";
     refuse_taken(transaction, || format!("persistence diagram {}", diagram.id), taken, place)?;
     let insert = "INSERT INTO persistence_diagram (id, run_id, embedding_model, diagram_data, started_at, completed_at) \
                   VALUES (?1, ?2, ?3, ?4, ?5, ?6)";

@@ -58,4 +58,18 @@ impl Store {
         })?;
         Ok(rows.into_iter().collect())
     }
+
+    /// Returns whose output an embedding is of, by run and number; `None` where there is no such embedding.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Sqlite`].
+    pub fn output_of_embedding(&self, id: EmbeddingId) -> Result<Option<(RunId, SequenceNumber)>, StoreError> {
+        let sql = "SELECT i.run_id, i.sequence_number FROM embedding e JOIN invocation i ON i.id = e.invocation_id \
+                   WHERE e.id = ?1";
+        let mut found = self.collect(sql, params![id.as_bytes()], |row| {
+            Ok((RunId::from_bytes(row.get(0)?), SequenceNumber(row.get(1)?)))
+        })?;
+        Ok(found.pop())
+    }
 }

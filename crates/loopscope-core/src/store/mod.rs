@@ -24,6 +24,7 @@ mod open;
 mod place;
 mod progress;
 mod read;
+mod tables;
 mod write;
 
 pub(crate) use again::{CallRow, StoredCall, StoredDiagram};
@@ -47,4 +48,5 @@ pub use progress::{RunProgress, TrajectoryState};
 pub use read::{
     ClusteringSummary, ExperimentCounts, InvocationRow, OutputRow, StoredOutput, StoredVector, VisitedText,
 };
+pub use tables::{Snapshot, StoredClustering, StoredInvocation};
 pub use write::{RecordWriter, Write};

@@ -84,6 +84,8 @@ pub struct StoredVector {
     pub sequence_number: SequenceNumber,
     /// The vector.
     pub vector: Vector,
+    /// What exactly made it.
+    pub version: ModelVersionId,
 }
 
 /// A text that loops come back to.
@@ -112,6 +114,8 @@ pub struct ClusteringSummary {
     pub clusters: u64,
     /// Embeddings in none.
     pub outliers: u64,
+    /// When it was stored.
+    pub created_at: Timestamp,
 }
 
 const EXPERIMENT_COLUMNS: &str = "id, name, networks, prompts, seeds, embedding_models, max_length, config, origin, created_at, \
@@ -229,8 +233,8 @@ impl Store {
     ///
     /// [`StoreError::Vector`] when one does not read.
     pub fn trajectory(&self, run: RunId, model: &ModelName) -> Result<Vec<StoredVector>, StoreError> {
-        let sql = "SELECT e.id, i.run_id, i.sequence_number, e.vector FROM invocation i JOIN embedding e ON e.invocation_id = i.id \
-                   AND e.embedding_model = ?2 WHERE i.run_id = ?1 ORDER BY i.sequence_number";
+        let sql = "SELECT e.id, i.run_id, i.sequence_number, e.vector, e.model_version_id FROM invocation i \
+                   JOIN embedding e ON e.invocation_id = i.id AND e.embedding_model = ?2 WHERE i.run_id = ?1 ORDER BY i.sequence_number";
         self.collect(sql, params![run.as_bytes(), model.as_str()], vector_of_row)?.into_iter().collect()
     }
 
@@ -245,6 +249,24 @@ impl Store {
             vectors.extend(self.trajectory(run.id, model)?);
         }
         Ok(vectors)
+    }
+
+    /// Returns how many embeddings of an experiment each version of an embedding model made, in the order of the ids.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Sqlite`].
+    pub fn embedding_versions(
+        &self,
+        experiment: ExperimentId,
+        model: &ModelName,
+    ) -> Result<Vec<(ModelVersionId, u64)>, StoreError> {
+        let sql = "SELECT e.model_version_id, count(*) FROM run r JOIN invocation i ON i.run_id = r.id \
+                   JOIN embedding e ON e.invocation_id = i.id AND e.embedding_model = ?2 \
+                   WHERE r.experiment_id = ?1 GROUP BY e.model_version_id ORDER BY e.model_version_id";
+        self.collect(sql, params![experiment.as_bytes(), model.as_str()], |row| {
+            Ok((ModelVersionId::from_bytes(row.get(0)?), row.get(1)?))
+        })
     }
 
     /// Returns the diagram of a run in the space of one embedding model, when there is one.
@@ -350,7 +372,7 @@ impl Store {
     /// [`StoreError::Sqlite`].
     pub fn clusterings(&self, experiment: ExperimentId) -> Result<Vec<ClusteringSummary>, StoreError> {
         let sql = "SELECT c.id, c.embedding_model, c.algorithm, count(*), count(DISTINCT k.medoid_embedding_id), \
-                   sum(k.medoid_embedding_id IS NULL) \
+                   sum(k.medoid_embedding_id IS NULL), c.created_at \
                    FROM clustering_result c JOIN embedding_cluster k ON k.clustering_result_id = c.id \
                    WHERE EXISTS (SELECT 1 FROM embedding_cluster x \
                      JOIN embedding e ON e.id IN (x.embedding_id, x.medoid_embedding_id) \
@@ -365,6 +387,7 @@ impl Store {
                 members: row.get(3)?,
                 clusters: row.get(4)?,
                 outliers: row.get(5)?,
+                created_at: Timestamp::from_micros(row.get(6)?),
             })
         })
     }
@@ -532,8 +555,9 @@ fn vector_of_row(row: &Row<'_>) -> rusqlite::Result<Result<StoredVector, StoreEr
     let run_id = RunId::from_bytes(row.get(1)?);
     let sequence_number = SequenceNumber(row.get(2)?);
     let bytes = row.get_ref(3)?.as_blob()?;
+    let version = ModelVersionId::from_bytes(row.get(4)?);
     Ok(decode_vector(bytes)
-        .map(|vector| StoredVector { id, run_id, sequence_number, vector })
+        .map(|vector| StoredVector { id, run_id, sequence_number, vector, version })
         .map_err(|source| StoreError::Vector { object: format!("embedding {}", id.short()), source }))
 }
 

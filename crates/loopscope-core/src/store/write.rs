@@ -6,7 +6,7 @@ use super::{Store, StoreError};
 use crate::codec::{canonical_json, encode_diagram, encode_vector};
 use crate::experiment::{
     ClusteringResult, ClusteringResultId, Embedding, EmbeddingCluster, Experiment, ExperimentId, Failure, ImageRecord,
-    Invocation, ModelVersion, ModelVersionId, Output, PersistenceDiagram, Run, Timestamp,
+    Invocation, ModelName, ModelVersion, ModelVersionId, Output, PersistenceDiagram, Run, RunId, Timestamp,
 };
 
 /// One object to be stored, or a change of an experiment's own times.
@@ -24,6 +24,8 @@ pub enum Write {
     ExperimentStarted(ExperimentId, Timestamp),
     /// Nothing of an experiment is missing any more.
     ExperimentCompleted(ExperimentId, Timestamp),
+    /// A diagram says less than its run is about to have, as an imported one may; it goes, if it is there.
+    DiagramOutgrown(RunId, ModelName),
 }
 
 /// What the engine writes through: a group of objects is there after `commit`, durably and whole, or none of it is.
@@ -194,6 +196,11 @@ fn insert(transaction: &Transaction<'_>, write: &Write) -> Result<(), WriteFailu
             let sql = "UPDATE experiment SET started_at = coalesce(started_at, ?2), completed_at = max(?2, coalesce(started_at, ?2)) \
                        WHERE id = ?1 AND completed_at IS NULL";
             cached(transaction, sql)?.execute(params![id.as_bytes(), at.micros()])?;
+            Ok(())
+        }
+        Write::DiagramOutgrown(run, model) => {
+            let sql = "DELETE FROM persistence_diagram WHERE run_id = ?1 AND embedding_model = ?2";
+            cached(transaction, sql)?.execute(params![run.as_bytes(), model.as_str()])?;
             Ok(())
         }
     }

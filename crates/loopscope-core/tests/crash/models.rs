@@ -162,8 +162,8 @@ impl<T: ?Sized> Faulty<T> {
             let fault = faults.meet((ModelCall::Use, kind));
             faults.failures += match fault {
                 None | Some(ModelFault::Delay) => 0,
-                // A batch that breaks as a whole is called again one by one, which is not a failure yet.
-                Some(ModelFault::Panic | ModelFault::Fewer | ModelFault::More) => u64::from(inputs == 1),
+                // A batch that breaks as a whole is called again one by one, and each of its inputs has failed once.
+                Some(ModelFault::Panic | ModelFault::Fewer | ModelFault::More) => inputs as u64,
                 Some(_) => 1,
             };
             fault

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use loopscope_core::backend::nearest_name;
-use loopscope_core::clustering::{Algorithm, ClusteringRequest, EmbeddingMatrix, OpticsCut, compute_clusterings};
+use loopscope_core::clustering::{
+    Algorithm, ClusteringError, ClusteringRequest, EmbeddingMatrix, OpticsCut, compute_clusterings, mixed_versions,
+    record_failure,
+};
 use loopscope_core::experiment::{ClusteringResultId, ExperimentId, ModelName, OsEntropy, SystemClock};
 use loopscope_core::store::{ClusterRow, ClusteringRow, Store, StoredOutput};
 use serde_json::{Value, json};
 
 use super::clustering::{AlgorithmName, ClusterParameters, Watch, XI, warn_of_copies};
 use crate::args::Global;
-use crate::failure::{Exit, UsageError};
+use crate::failure::{Exit, UsageError, tell};
 use crate::report::{Table, Talk, bytes, confirm, count, one_line, print, print_json};
 
 /// Clusters of embeddings.
@@ -124,12 +127,29 @@ fn run(arguments: &RunArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit
     } else {
         arguments.experiments.iter().map(|typed| store.find_experiment(typed)).collect::<Result<_, _>>()?
     };
+    // A number that means nothing fails no embedder: it is refused before any work.
+    arguments.parameters.hdbscan(0)?;
     let models = models(&store, &arguments.model, &experiments)?;
-    let mut made = Vec::new();
+    let (mut made, mut failed) = (Vec::new(), Vec::new());
     for model in &models {
-        made.extend(run_model(&mut store, model, &experiments, arguments, talk)?);
+        match run_model(&mut store, model, &experiments, arguments, talk) {
+            Ok(ids) => made.extend(ids),
+            Err(error) => {
+                let Some(of_the_work) = error.downcast_ref::<ClusteringError>() else { return Err(error) };
+                record_failure(&mut store, model, &experiments, of_the_work, (&SystemClock, &OsEntropy))?;
+                failed.push(error);
+            }
+        }
     }
     store.checkpoint()?;
+    // With nothing to show, the last error is the answer.
+    let last = if made.is_empty() { failed.pop() } else { None };
+    failed.iter().for_each(|error| {
+        tell(error, global, talk);
+    });
+    if let Some(last) = last {
+        return Err(last);
+    }
     let rows: Vec<ClusteringRow> = store.all_clusterings()?.into_iter().filter(|row| made.contains(&row.id)).collect();
     if global.json {
         print_json(&rows.iter().map(row_json).collect::<Vec<_>>())?;
@@ -137,7 +157,7 @@ fn run(arguments: &RunArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit
         print_rows(&rows)?;
         print(&format!("\n`{}` shows one", global.command("cluster show latest")))?;
     }
-    Ok(Exit::Ok)
+    Ok(if failed.is_empty() { Exit::Ok } else { Exit::SomeFailed })
 }
 
 fn models(store: &Store, typed: &str, experiments: &[ExperimentId]) -> anyhow::Result<Vec<ModelName>> {
@@ -159,6 +179,12 @@ fn run_model(
     talk: &Talk,
 ) -> anyhow::Result<Vec<ClusteringResultId>> {
     let matrix = EmbeddingMatrix::read(store, model, experiments, arguments.downsample as usize)?;
+    if let Some(versions) = mixed_versions(store, model, experiments)? {
+        talk.say_anyway(&format!(
+            "warning: the embeddings of {model} are of several versions ({versions}), whose vectors do not compare: \
+             clusters may tell versions apart"
+        ));
+    }
     let given = &arguments.parameters;
     let (parameters, preset) = given.hdbscan(matrix.ids.len())?;
     let algorithm = match given.algorithm {
@@ -172,7 +198,7 @@ fn run_model(
     let resources = given.resources();
     let needed = resources
         .memory_bytes(matrix.ids.len(), matrix.dimension, parameters.min_samples())
-        .with_context(|| format!("clustering the embeddings of {model}; --downsample N takes fewer"))?;
+        .map_err(|source| ClusteringError::Cluster { model: model.clone(), source })?;
     talk.detail(&format!(
         "{model}: {} embeddings of {} numbers, about {} of memory beside them",
         count(matrix.ids.len() as u64),
@@ -339,10 +365,10 @@ fn delete(
 ) -> anyhow::Result<Exit> {
     if !yes && !ids.is_empty() {
         if !std::io::stdin().is_terminal() {
-            let message = format!("deleting {} clusterings needs a yes, and nobody is there to ask", ids.len());
+            let message = format!("deleting {} needs a yes, and nobody is there to ask", clusterings(ids.len()));
             bail!(UsageError { message, hint: Some("say it with --yes".to_owned()) });
         }
-        if !confirm(&format!("Delete {} clusterings? What was clustered stays.", ids.len()))? {
+        if !confirm(&format!("Delete {}? What was clustered stays.", clusterings(ids.len())))? {
             talk.say("nothing was deleted");
             return Ok(Exit::Ok);
         }
@@ -352,7 +378,12 @@ fn delete(
     if global.json {
         print_json(&json!({ "deleted": ids }))?;
     } else {
-        print(&format!("deleted {} clusterings", count(deleted as u64)))?;
+        print(&format!("deleted {}", clusterings(deleted)))?;
     }
     Ok(Exit::Ok)
+}
+
+/// `1 clustering`, `2 clusterings`.
+fn clusterings(how_many: usize) -> String {
+    format!("{} clustering{}", count(how_many as u64), if how_many == 1 { "" } else { "s" })
 }

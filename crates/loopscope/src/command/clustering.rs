@@ -31,7 +31,7 @@ pub(crate) struct ClusterParameters {
     #[arg(long, value_name = "N")]
     pub(super) min_samples: Option<usize>,
     /// Split no cluster below this distance; for OPTICS, cut at it
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) epsilon: Option<f64>,
     /// How to choose clusters from the tree
     #[arg(long, value_enum)]
@@ -43,7 +43,7 @@ pub(crate) struct ClusterParameters {
     #[arg(long, value_enum)]
     pub(super) duplicates: Option<DuplicatesName>,
     /// For OPTICS: how steep the rim of a cluster is [default: 0.05]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub(super) xi: Option<f64>,
     /// Threads; the clusters are the same for any number [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -157,13 +157,22 @@ impl ClusterParameters {
         ];
         if let Some((_, option)) = foreign.iter().find(|(is_foreign, _)| *is_foreign) {
             let message = format!("{option} means nothing to {}", word(self.algorithm));
-            return Err(UsageError { message, hint: Some(format!("leave out {option}")) });
+            let hint = match is_optics {
+                true => "leave it out, or leave out --algorithm optics",
+                false => "leave it out, or give --algorithm optics",
+            };
+            return Err(UsageError { message, hint: Some(hint.to_owned()) });
         }
         if self.xi.is_some() && self.epsilon.is_some() {
             let message = "--xi and --epsilon are two ways to cut clusters from an ordering; got both".to_owned();
             return Err(UsageError { message, hint: Some("leave out one of them".to_owned()) });
         }
-        Ok(())
+        // Before anything is computed.
+        match (self.xi, self.epsilon) {
+            (Some(got), _) if !(got > 0.0 && got < 1.0) => Err(usage(ClusterError::XiOutOfRange { got })),
+            (_, Some(got)) if !(got.is_finite() && got >= 0.0) => Err(usage(ClusterError::EpsilonOutOfRange { got })),
+            _ => Ok(()),
+        }
     }
 
     /// Returns threads and memory.
@@ -179,7 +188,10 @@ impl ClusterParameters {
 
 /// A number that means nothing was typed.
 pub(super) fn usage(error: ClusterError) -> UsageError {
-    UsageError { message: error.to_string(), hint: None }
+    // As it was typed.
+    let typed = [("min_cluster_size", "--min-cluster-size"), ("min_samples", "--min-samples")];
+    let message = typed.iter().fold(error.to_string(), |text, (name, option)| text.replace(name, option));
+    UsageError { message, hint: None }
 }
 
 /// Says what makes an answer doubtful: copies that are dense by themselves.

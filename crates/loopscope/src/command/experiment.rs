@@ -14,7 +14,7 @@ use super::work::{conclude, work};
 use crate::args::{EngineArgs, ExperimentCommand, Global};
 use crate::failure::{Exit, UsageError};
 use crate::report::{
-    Table, Talk, confirm, count, one_line, print, print_json, print_json_line, print_summary, summarise,
+    Table, Talk, confirm, count, one_line, print, print_compact, print_json, print_json_line, print_summary, summarise,
 };
 
 /// What must be free to delete: room for the log of the change.
@@ -36,7 +36,7 @@ pub(super) fn execute(command: ExperimentCommand, global: &Global, talk: &Talk) 
             extend(&experiment, &extension, &engine, global, talk)
         }
         ExperimentCommand::List => list(global),
-        ExperimentCommand::Show { experiment, watch } => show(&experiment, watch, global, talk),
+        ExperimentCommand::Show { experiment, watch, compact } => show(&experiment, watch, compact, global, talk),
         ExperimentCommand::Delete { experiment, yes } => delete(&experiment, yes, global, talk),
     }
 }
@@ -165,11 +165,11 @@ fn list(global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn show(typed: &str, watch: bool, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
+fn show(typed: &str, watch: bool, compact: bool, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
     // Once: while we watch, `latest` stays what it was.
     let id = Store::open_read(&global.db, &global.open_options())?.find_experiment(typed)?;
     loop {
-        let is_over = look(id, watch, global)?;
+        let is_over = look(id, watch, compact, global)?;
         if !watch || is_over {
             return Ok(Exit::Ok);
         }
@@ -186,7 +186,7 @@ fn show(typed: &str, watch: bool, global: &Global, talk: &Talk) -> anyhow::Resul
 }
 
 /// Shows an experiment once, and returns whether it is complete.
-fn look(id: ExperimentId, watch: bool, global: &Global) -> anyhow::Result<bool> {
+fn look(id: ExperimentId, watch: bool, compact: bool, global: &Global) -> anyhow::Result<bool> {
     let store = Store::open_read(&global.db, &global.open_options())?;
     let experiment = store.experiment(id)?;
     let summary = summarise(&store, &experiment)?;
@@ -198,7 +198,11 @@ fn look(id: ExperimentId, watch: bool, global: &Global) -> anyhow::Result<bool> 
                 // Clear the screen and go to its top left corner.
                 write!(std::io::stdout().lock(), "\u{1b}[2J\u{1b}[H")?;
             }
-            print_summary(&summary, global)?;
+            if compact {
+                print_compact(&summary)?;
+            } else {
+                print_summary(&summary, global)?;
+            }
         }
     }
     Ok(experiment.completed_at.is_some())

@@ -2,17 +2,16 @@
 
 mod analyse;
 mod array;
-mod array_changepoints;
-mod array_cluster;
-mod array_markov;
 mod cluster;
 mod clustering;
 mod config;
 mod demo;
 mod doctor;
 mod experiment;
-mod export;
+pub(crate) mod export;
 pub(crate) mod import;
+#[cfg(feature = "images")]
+mod inspect;
 pub(crate) mod merge;
 mod model;
 mod run;
@@ -24,6 +23,8 @@ pub(crate) use array::ArrayCommand;
 pub(crate) use cluster::ClusterCommand;
 pub(crate) use export::ExportCommand;
 pub(crate) use import::ImportCommand;
+#[cfg(feature = "images")]
+pub(crate) use inspect::InspectArgs;
 pub(crate) use merge::MergeArgs;
 pub(crate) use verify::VerifyArgs;
 
@@ -63,6 +64,8 @@ pub(crate) fn execute(cli: Cli, talk: &Talk) -> anyhow::Result<Exit> {
         Command::Verify(arguments) => verify::execute(&arguments, global, talk),
         Command::Merge(arguments) => merge::merge(&arguments, global),
         Command::Export(command) => export::execute(&command, global, talk),
+        #[cfg(feature = "images")]
+        Command::Inspect(arguments) => inspect::inspect(&arguments, global, talk),
         Command::Import(command) => import::execute(&command, global, talk),
         Command::Array(command) => array::execute(&command, global, talk),
         Command::Cluster { command } => cluster::execute(command.unwrap_or(ClusterCommand::List), global, talk),

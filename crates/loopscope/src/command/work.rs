@@ -78,6 +78,12 @@ pub(crate) fn conclude(
             talk.say(&format!("some runs failed; `{resume}` tries them again"));
             Exit::SomeFailed
         }
+        Outcome::SomeUnavailable => {
+            talk.say(&format!(
+                "done as far as the models that are here can take it; `{resume}` goes on where the others are"
+            ));
+            Exit::SomeFailed
+        }
         Outcome::Interrupted => {
             talk.say("interrupted; everything computed is saved");
             // Whoever wants no talk still needs to know how to go on.

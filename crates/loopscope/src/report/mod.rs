@@ -1,5 +1,6 @@
 //! What people see: results on stdout, talk on stderr.
 
+mod export_progress;
 mod filmstrip;
 mod format;
 mod progress;
@@ -7,10 +8,11 @@ mod summary;
 mod table;
 mod unresolved;
 
+pub(crate) use export_progress::ExportReporter;
 pub(crate) use filmstrip::write_filmstrip;
 pub(crate) use format::{bytes, count, duration, one_line};
 pub(crate) use progress::Reporter;
-pub(crate) use summary::{print_summary, summarise};
+pub(crate) use summary::{print_compact, print_summary, summarise};
 pub(crate) use table::Table;
 pub(crate) use unresolved::{print_unresolved, unresolved_failures};
 

@@ -81,6 +81,20 @@ fn failure_line(event: &Event) -> Option<String> {
     ))
 }
 
+/// One line for what is particular to an imported experiment, or nothing for other events.
+fn import_line(event: &Event) -> Option<String> {
+    match event {
+        Event::ModelUnavailable { model, reason } => {
+            Some(format!("model \"{model}\" is not here: {reason}; what only it could give stays missing"))
+        }
+        Event::DiagramOutgrown { run, model } => Some(format!(
+            "run {} goes on: its {model} diagram, of the vectors so far, is taken out and computed anew at the end",
+            run.short()
+        )),
+        _ => None,
+    }
+}
+
 fn troubles(progress: &Progress) -> String {
     let mut text = String::new();
     if progress.failed > 0 {
@@ -137,6 +151,11 @@ impl Bars {
                     self.all.println(line).ok();
                 }
             }
+            Event::ModelUnavailable { .. } | Event::DiagramOutgrown { .. } => {
+                if let Some(line) = import_line(event) {
+                    self.all.println(line).ok();
+                }
+            }
             Event::ModelLoaded { model } if talk.verbosity > 0 => {
                 self.all.println(format!("loaded {model}")).ok();
             }
@@ -188,6 +207,11 @@ impl Plain {
             Event::Finished { progress, .. } => self.tell(progress, true),
             Event::Failure { retry_in_ms, .. } if retry_in_ms.is_none() || self.talk.verbosity > 0 => {
                 if let Some(line) = failure_line(event) {
+                    self.talk.say(&line);
+                }
+            }
+            Event::ModelUnavailable { .. } | Event::DiagramOutgrown { .. } => {
+                if let Some(line) = import_line(event) {
                     self.talk.say(&line);
                 }
             }

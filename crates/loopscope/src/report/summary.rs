@@ -137,6 +137,44 @@ pub(crate) fn print_summary(summary: &Summary, global: &Global) -> std::io::Resu
     print_unresolved(&summary.unresolved, &global.command(&format!("experiment show {short} --json")))
 }
 
+/// Prints a summary in five lines at most.
+///
+/// # Errors
+///
+/// When stdout is closed.
+pub(crate) fn print_compact(summary: &Summary) -> std::io::Result<()> {
+    let short = &summary.id[summary.id.len() - 8..];
+    let counts = &summary.counts;
+    print(&format!("{} ({short}), {}", one_line(&summary.name, 60), state_of(summary)))?;
+    print(&format!(
+        "  {} networks × {} prompts × {} seeds, up to {}; {} runs, {} outputs, {} embeddings, {} diagrams",
+        summary.networks.len(),
+        summary.prompts.len(),
+        summary.seeds.len(),
+        count(summary.max_length),
+        count(counts.runs),
+        count(counts.invocations),
+        count(counts.embeddings),
+        count(counts.persistence_diagrams)
+    ))?;
+    let stops = &summary.stop_reasons;
+    let cycles = stops.cycle.iter().map(|(period, runs)| format!("{runs} in a cycle of {period}"));
+    let mut ends = vec![format!("{} at full length", stops.length)];
+    ends.extend(cycles.take(6));
+    ends.extend((stops.failed > 0).then(|| format!("{} failed", stops.failed)));
+    ends.extend((stops.unfinished > 0).then(|| format!("{} not yet", stops.unfinished)));
+    print(&format!("  ended: {}", ends.join(", ")))?;
+    if let Some(text) = summary.most_visited.first() {
+        print(&format!("  most visited: {} × {}", text.visits, one_line(&text.text, 70)))?;
+    }
+    if !summary.clusterings.is_empty() {
+        let clusterings = summary.clusterings.iter().take(4);
+        let told: Vec<String> = clusterings.map(|one| format!("{} {}", one.embedding_model, one.clusters)).collect();
+        print(&format!("  clusters: {}", told.join(", ")))?;
+    }
+    Ok(())
+}
+
 fn state_of(summary: &Summary) -> String {
     match (&summary.completed_at, &summary.worked_on_by) {
         (_, Some(pid)) => format!("process {pid} works on it"),

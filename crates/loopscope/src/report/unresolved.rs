@@ -92,7 +92,10 @@ fn is_there(
             embedded.numbers(store, run.run.id, &ModelName::new(model))?.contains(&number)
         }
         (FailureStage::Diagram, Some(run), _) => run.diagrams.contains(&ModelName::new(&failure.subject)),
-        (FailureStage::Clustering, _, _) => clusterings.iter().any(|one| one.embedding_model == failure.subject),
+        // A clustering that was there before is not the one that failed.
+        (FailureStage::Clustering, _, _) => clusterings
+            .iter()
+            .any(|one| one.embedding_model == failure.subject && one.created_at >= failure.occurred_at),
         _ => false,
     })
 }

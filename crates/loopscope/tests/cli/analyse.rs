@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::Place;
+use crate::support::{Place, npy};
 
 const ANALYSES: [&str; 10] = [
     "drift",
@@ -183,20 +183,6 @@ fn labels(place: &Place, name: &str, shape: &str, labels: &[i64]) -> String {
     npy(place, name, "<i8", shape, &labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>())
 }
 
-fn npy(place: &Place, name: &str, descr: &str, shape: &str, values: &[u8]) -> String {
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-    while (10 + header.len() + 1) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.bytes());
-    bytes.extend(values);
-    std::fs::write(place.path(name), bytes).unwrap();
-    name.to_owned()
-}
-
 #[test]
 fn vectors_that_are_none_are_refused_by_name() {
     let place = Place::new();
@@ -246,4 +232,108 @@ fn labels_make_a_chain() {
         "array_markov_floats",
         place.complaint(&["array", "markov", &fixture("series_none.npy")]).replace(&fixture(""), "")
     );
+}
+
+/// Gives a part of the embeddings of DummyText to another revision of it.
+fn change_version(place: &Place, condition: &str) {
+    let sql = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
+    sql.execute_batch(&format!(
+        "INSERT INTO model_version SELECT randomblob(16), name, kind, backend, 'other', weights_hash, parameters,
+           determinism, program_version FROM model_version WHERE name = 'DummyText';
+         UPDATE embedding SET model_version_id = (SELECT id FROM model_version WHERE revision = 'other')
+           WHERE embedding_model = 'DummyText' AND {condition};"
+    ))
+    .unwrap();
+}
+
+fn notes(place: &Place, analysis: &str) -> String {
+    let json = place.json(&["analyse", analysis, "--resamples", "20", "--json"]);
+    json["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap().to_owned() + "\n").collect()
+}
+
+#[test]
+fn vectors_of_another_version_are_left_out_and_counted() {
+    let place = place();
+    let rows = |place: &Place| {
+        place.json(&["analyse", "drift", "--by", "none", "--resamples", "20", "--json"])["tables"][0]["rows"].clone()
+    };
+    let before = rows(&place);
+    // One run of six.
+    change_version(
+        &place,
+        "invocation_id IN (SELECT i.id FROM invocation i JOIN run r ON r.id = i.run_id WHERE r.seed = 1 AND r.initial_prompt = 'fire')",
+    );
+    let after = rows(&place);
+    for (before, after) in before.as_array().unwrap().iter().zip(after.as_array().unwrap()) {
+        let runs = |row: &serde_json::Value| row["runs"].as_u64().unwrap();
+        let left_out = u64::from(after["embedder"] == "DummyText");
+        assert_eq!(runs(before) - runs(after), left_out, "{before}\n{after}");
+    }
+    for analysis in ["drift", "recurrence", "relaxation", "changepoints", "divergence", "regimes", "topology"] {
+        let notes = notes(&place, analysis);
+        assert!(
+            notes.contains("DummyText: its vectors are of several versions") && notes.contains("revision other"),
+            "{analysis}: {notes}"
+        );
+        assert!(!notes.contains("DummyVision: its"), "{analysis}: {notes}");
+        assert_eq!(notes.contains("DummyText: diagrams are as stored"), analysis == "topology", "{analysis}: {notes}");
+    }
+}
+
+#[test]
+fn prompts_are_not_embedded_into_another_space_than_the_outputs() {
+    let place = place();
+    assert!(!notes(&place, "drift").contains("its vectors were made with"));
+    change_version(&place, "true");
+    for analysis in ["drift", "relaxation"] {
+        let notes = notes(&place, analysis);
+        assert!(
+            notes.contains("first output, because its vectors were made with revision other, and here it has revision"),
+            "{notes}"
+        );
+        assert!(!notes.contains("several versions"), "{notes}");
+    }
+}
+
+#[test]
+fn runs_asked_for_twice_are_no_second_observation() {
+    let place = Place::new();
+    place.write("twice.json", &config(r#"[["DummyT2I", "DummyI2T"]]"#, r#"["x"]"#, "[7, 7, 7, -1, -1]", 9));
+    place.ok(&["experiment", "run", "twice.json", "--quiet"]);
+    assert!(notes(&place, "drift").contains("2 of 5 runs have the network, the prompt and the seed of another"));
+}
+
+#[test]
+fn memberships_add_up_and_resamples_in_pieces_are_told() {
+    let place = place();
+    cluster(&place);
+    let json = place.json(&["analyse", "markov", "--resamples", "100", "--top", "1000", "--json"]);
+    let table = |name: &str| {
+        let found = json["tables"].as_array().unwrap().iter().find(|table| table["name"] == name).unwrap();
+        found["rows"].as_array().unwrap().clone()
+    };
+    let mut sums: std::collections::BTreeMap<String, (f64, f64, u64)> = std::collections::BTreeMap::new();
+    for row in table("memberships") {
+        let key = format!("{} {} {}", row["embedder"], row["output_of"], row["cluster"]);
+        let sum = sums.entry(key).or_default();
+        let membership = row["membership"].as_f64().unwrap();
+        sum.0 += membership;
+        if membership > sum.1 {
+            (sum.1, sum.2) = (membership, row["set"].as_u64().unwrap());
+        }
+    }
+    assert!(!sums.is_empty());
+    for row in table("states") {
+        let key = format!("{} {} {}", row["embedder"], row["output_of"], row["cluster"]);
+        let Some((sum, _, set)) = sums.get(&key) else { continue };
+        assert!((sum - 1.0).abs() < 1e-9, "{key}: {sum}");
+        assert_eq!(row["set"].as_u64(), Some(*set), "{key}");
+    }
+    let mut infinite = 0;
+    for row in table("markov") {
+        let is_infinite = row["t2"]["low"].is_number() && row["t2"]["high"].is_null();
+        infinite += usize::from(is_infinite);
+        assert!(!is_infinite || row["remark"].as_str().unwrap().contains("fall into pieces"), "{row}");
+    }
+    assert!(infinite > 0, "no chain of the test falls into pieces");
 }

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A resume that a wound sent on a long way is stopped after this; it works, it does not hang.
 const RESUME_PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a glance at a command counts for at most.
+const GLANCE_MAX: Duration = Duration::from_millis(20);
+
 /// What happened to a command.
 enum Came {
     Ended(Ended),
@@ -46,18 +49,21 @@ fn run(place: &Place, arguments: &[&str], patience: Duration) -> Came {
     // Into files: a pipe that nobody empties would be a hang of our own making.
     let out = |name: &str| std::fs::File::create(place.path(name)).unwrap();
     let mut child = command.stdout(out("out")).stderr(out("err")).spawn().unwrap();
-    let began = Instant::now();
+    // Time in which this process was stopped itself, or waited for a processor, is not the command's.
+    let mut waited = Duration::ZERO;
     loop {
+        let glance = Instant::now();
         if let Some(status) = child.try_wait().unwrap() {
             let read = |name: &str| std::fs::read(place.path(name)).unwrap();
             return Came::Ended(ended(std::process::Output { status, stdout: read("out"), stderr: read("err") }));
         }
-        if began.elapsed() > patience {
+        if waited > patience {
             child.kill().unwrap();
             child.wait().unwrap();
             return Came::Stopped;
         }
         std::thread::sleep(Duration::from_millis(2));
+        waited += glance.elapsed().min(GLANCE_MAX);
     }
 }
 

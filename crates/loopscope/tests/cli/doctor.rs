@@ -175,6 +175,43 @@ fn a_repair_asks_first_and_says_what_would_go() {
 }
 
 #[test]
+fn on_a_terminal_a_repair_asks_and_does_what_is_answered() {
+    // `script`, of util-linux, gives a command a terminal; `-e` ends as the command did.
+    let Ok(found) = std::process::Command::new("script").arg("--version").output() else {
+        return eprintln!("SKIPPED: there is no `script` to make a terminal with");
+    };
+    if !String::from_utf8_lossy(&found.stdout).contains("util-linux") {
+        return eprintln!("SKIPPED: `script` is not that of util-linux");
+    }
+    let place = whole();
+    let path = place.path("loopscope.sqlite");
+    let undisturbed = content(&path);
+    spoil(&path, DEFECTS[0]);
+    let spoilt = content(&path);
+    let answer = |answer: &str| {
+        let command = format!("'{}' doctor --fix", env!("CARGO_BIN_EXE_loopscope"));
+        let mut script = std::process::Command::new("script");
+        script.args(["-q", "-e", "-c", &command, "/dev/null"]).current_dir(place.folder.path());
+        script.env("TERM", "xterm").env("LOOPSCOPE_MIN_FREE_MIB", "1").env_remove("LOOPSCOPE_DB");
+        script.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut running = script.spawn().unwrap();
+        std::io::Write::write_all(&mut running.stdin.take().unwrap(), answer.as_bytes()).unwrap();
+        crate::support::ended(running.wait_with_output().unwrap())
+    };
+    for no in ["n\n", "\n", "perhaps\n"] {
+        let refused = answer(no);
+        assert_eq!(refused.code, 1, "{}", refused.stdout);
+        let question =
+            ["This would take out of", "1 embedding", "1 persistence_diagram", "Go on? [y/N]", "nothing was changed"];
+        assert!(question.iter().all(|part| refused.stdout.contains(part)), "{}", refused.stdout);
+        assert_eq!(content(&path), spoilt);
+    }
+    let mended = answer("yes\n");
+    assert_eq!(mended.code, 0, "{}", mended.stdout);
+    assert_eq!(content(&path), undisturbed);
+}
+
+#[test]
 fn what_is_only_missing_is_computed_without_a_question() {
     let place = whole();
     let path = place.path("loopscope.sqlite");
@@ -189,7 +226,7 @@ fn what_is_only_missing_is_computed_without_a_question() {
 }
 
 #[test]
-fn an_experiment_of_models_that_are_not_here_is_told_of_and_left() {
+fn an_imported_experiment_is_completed_as_far_as_the_models_that_are_here_go() {
     let place = whole();
     let path = place.path("loopscope.sqlite");
     spoil(
@@ -199,11 +236,31 @@ fn an_experiment_of_models_that_are_not_here_is_told_of_and_left() {
          UPDATE invocation SET model = 'SDXL' WHERE model = 'DummyT2I2'; UPDATE model_version SET name = 'SDXL' WHERE name = 'DummyT2I2'; \
          UPDATE embedding SET vector = zeroblob(length(vector)) WHERE rowid = 4",
     );
+    let fixed = place.run(&["doctor", "--fix", "--yes", "--strict"]);
+    assert_eq!(fixed.code, 0, "nothing waits for the model that is not here: {}\n{}", fixed.stdout, fixed.stderr);
+    assert!(fixed.stdout.contains("model_unknown"), "{}", fixed.stdout);
+
+    let tail = "run_id = (SELECT id FROM run WHERE rowid = 8) AND sequence_number >= 4";
+    spoil(
+        &path,
+        &format!(
+            "DELETE FROM embedding WHERE invocation_id IN (SELECT id FROM invocation WHERE {tail}); \
+             DELETE FROM invocation WHERE {tail}; DELETE FROM persistence_diagram WHERE run_id = (SELECT id FROM run WHERE rowid = 8)"
+        ),
+    );
     let fixed = place.run(&["doctor", "--fix", "--yes"]);
     assert_eq!(fixed.code, 0, "no violation is left: {}\n{}", fixed.stdout, fixed.stderr);
-    assert!(fixed.stderr.contains("cannot be completed here"), "{}", fixed.stderr);
-    assert!(fixed.stdout.contains("model_unknown"), "{}", fixed.stdout);
+    assert!(fixed.stderr.contains("model \"SDXL\" is not here"), "{}", fixed.stderr);
+    assert!(fixed.stdout.contains("what is missing waits for models that are not here: SDXL"), "{}", fixed.stdout);
     assert_eq!(place.run(&["doctor", "--fix", "--yes", "--strict"]).code, 1, "strict minds what is missing");
+    Connection::open(&path).unwrap().execute("UPDATE experiment SET origin = 'native'", []).unwrap();
+    let fixed = place.run(&["doctor", "--fix", "--yes"]);
+    assert!(
+        fixed.stderr.contains("cannot be completed here"),
+        "of its own it would be another build: {}",
+        fixed.stderr
+    );
+    assert!(fixed.stdout.contains("nothing is computed without them"), "{}", fixed.stdout);
 }
 
 #[test]

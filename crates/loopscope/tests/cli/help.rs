@@ -35,6 +35,7 @@ fn every_command_is_in_the_readme_or_the_changelog() {
         "backup",
         "merge",
         "export",
+        "inspect",
         "verify",
         "migrate",
         "completions",
@@ -45,7 +46,9 @@ fn every_command_is_in_the_readme_or_the_changelog() {
         assert!(pages.contains(command), "{command} is in neither page");
     }
     let map = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
-    for crate_name in ["ripsaw", "loopscope-analysis", "loopscope-core", "loopscope-models", "loopscope"] {
+    for crate_name in
+        ["ripsaw", "loopscope-analysis", "loopscope-core", "loopscope-models", "loopscope-export", "loopscope"]
+    {
         assert!(map.contains(&format!("**{crate_name}**")), "{crate_name} is not on the map");
     }
 }

@@ -15,13 +15,13 @@ fn read_json(path: &Path) -> serde_json::Value {
 }
 
 /// A copy of a fixture, which the test may change.
-fn copied(place: &Place, layout: &str) -> String {
+pub(crate) fn copied(place: &Place, layout: &str) -> String {
     let copy = place.path(&format!("{layout}-legacy.sqlite"));
     std::fs::write(&copy, std::fs::read(fixture(&format!("{layout}.sqlite"))).unwrap()).unwrap();
     copy.display().to_string()
 }
 
-fn count(place: &Place, sql: &str) -> i64 {
+pub(crate) fn count(place: &Place, sql: &str) -> i64 {
     let connection = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
     connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }

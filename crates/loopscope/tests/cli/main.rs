@@ -5,14 +5,20 @@
 mod analyse;
 mod array;
 mod chance;
+#[cfg(feature = "charts")]
+mod charts;
+mod clusters;
 mod complaints;
 mod damaged;
 mod demo;
 mod disk_full;
 mod doctor;
 mod doctor_kill;
+#[cfg(all(feature = "parquet", feature = "images"))]
+mod exports;
 mod help;
 mod import;
+mod import_resume;
 mod kill;
 mod losses;
 mod many;

@@ -141,3 +141,18 @@ pub(crate) fn content(path: &Path) -> BTreeMap<Key, RunContent> {
     }
     all
 }
+
+/// Writes an npy file of version 1, and returns its name.
+pub(crate) fn npy(place: &Place, name: &str, descr: &str, shape: &str, values: &[u8]) -> String {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    while (10 + header.len() + 1) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(values);
+    std::fs::write(place.path(name), bytes).unwrap();
+    name.to_owned()
+}

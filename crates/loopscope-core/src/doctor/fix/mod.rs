@@ -23,7 +23,7 @@ use rusqlite::types::Value;
 use serde::Serialize;
 
 use super::finding::{Diagnosis, Finding, FindingKind, Place, Severity};
-use super::{DoctorOptions, examine, prepare};
+use super::{DoctorOptions, Gauge, examine_watched, prepare};
 use crate::experiment::ExperimentId;
 use crate::store::{OpenOptions, Store, StoreError};
 
@@ -87,15 +87,30 @@ impl Fix {
     ///
     /// # Errors
     ///
-    /// As [`examine`].
+    /// As [`examine`](super::examine).
     pub fn plan(
         path: &Path,
         open_options: &OpenOptions,
         options: &DoctorOptions,
         found: &mut dyn FnMut(&Finding),
     ) -> Result<Self, StoreError> {
+        Self::plan_watched(path, open_options, options, &Gauge::default(), found)
+    }
+
+    /// As [`plan`](Self::plan), with a gauge that another thread may look at meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`examine`](super::examine).
+    pub fn plan_watched(
+        path: &Path,
+        open_options: &OpenOptions,
+        options: &DoctorOptions,
+        gauge: &Gauge,
+        found: &mut dyn FnMut(&Finding),
+    ) -> Result<Self, StoreError> {
         let mut gathered = Gathered::default();
-        let diagnosis = examine(path, open_options, options, &mut |finding| {
+        let diagnosis = examine_watched(path, open_options, options, gauge, &mut |finding| {
             gathered.take(finding);
             found(finding);
         })?;

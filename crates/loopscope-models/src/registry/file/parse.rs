@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use loopscope_core::backend::nearest_name;
+use loopscope_core::codec::PIXELS_MAX;
 use loopscope_core::experiment::{ModelKind, ModelName, parse_size};
 use toml::Value as Toml;
 
@@ -68,8 +69,6 @@ const REMOTE_KEYS: &[&str] = &[
 
 /// The longest answer that is read where nobody says otherwise, and the most that anybody may say.
 const BODY_BYTES_MAX: u64 = 64 << 20;
-/// The most pixels that anybody may ask to take from a server: a picture of 50 million is 150 MB.
-const PIXELS_MAX: u64 = 50_000_000;
 
 /// Returns what the tables say, or everything that is wrong with them.
 pub(super) fn file_of(table: &toml::Table, folder: &Path) -> Result<ModelsFile, Vec<String>> {

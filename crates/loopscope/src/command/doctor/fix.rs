@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use loopscope_core::config::check_config;
 use loopscope_core::doctor::{Counts, Diagnosis, DoctorOptions, Finding, FindingKind, Fix, FixReport, Severity};
 use loopscope_core::engine::Outcome;
-use loopscope_core::experiment::{ExperimentId, OsEntropy, SystemClock};
+use loopscope_core::experiment::{ExperimentId, Origin, OsEntropy, SystemClock};
 use loopscope_core::store::{ExperimentLock, Store};
 
 use super::show::{self, Shown};
-use super::{Counted, add_unknown_models, by_reason};
+use super::watch::watched;
+use super::{Beyond, Counted, add_unknown_models, by_reason};
 use crate::args::{DoctorArgs, Global};
 use crate::command::work::work;
 use crate::failure::{Exit, UsageError, unless_unread};
@@ -40,11 +41,12 @@ pub(super) fn fix(
     };
     drop(store);
     let mut exit = Exit::Ok;
-    for id in unfinished {
+    for &id in &unfinished {
         locks.remove(&id);
         match mender.compute(id)? {
-            Some(Outcome::Completed) => mender.has_changed = true,
-            Some(Outcome::SomeFailed) => (mender.has_changed, exit) = (true, Exit::SomeFailed),
+            // What waits for models that are not here was told of, and another repair could do no more.
+            Some(Outcome::Completed | Outcome::SomeUnavailable) => {}
+            Some(Outcome::SomeFailed) => exit = Exit::SomeFailed,
             Some(Outcome::Interrupted) => {
                 let again = global.command("doctor --fix");
                 talk.say_anyway(&format!("interrupted; everything computed is saved, and `{again}` goes on"));
@@ -54,7 +56,8 @@ pub(super) fn fix(
         }
     }
     drop(locks);
-    let last = if mender.has_changed { mender.look_again()? } else { mender.conclude(diagnosis, shown)? };
+    let last =
+        if mender.has_changed { mender.look_again()? } else { mender.conclude(diagnosis, shown, &unfinished)? };
     let counted = Counted::of(&last);
     let is_bad = counted.violations > 0 || (arguments.strict && counted.incomplete > 0);
     Ok(if is_bad { Exit::Failed } else { exit })
@@ -95,9 +98,12 @@ impl Mender<'_> {
             }
             let mut shown = Shown::new(self.global.json);
             let mut unfinished = BTreeSet::new();
-            let plan = Fix::plan(&self.global.db, &self.global.open_options(), self.options, &mut |finding| {
-                unfinished.extend(unfinished_experiment(finding));
-                shown.take(finding);
+            let open_options = self.global.open_options();
+            let plan = watched(self.talk, self.global.json, |gauge| {
+                Fix::plan_watched(&self.global.db, &open_options, self.options, gauge, &mut |finding| {
+                    unfinished.extend(unfinished_experiment(finding));
+                    shown.take(finding);
+                })
             })?;
             if plan.is_empty() && plan.blockers().is_empty() {
                 return Ok(Mended::Whole(plan.diagnosis, unfinished, shown));
@@ -215,11 +221,14 @@ impl Mender<'_> {
     }
 
     /// Computes what is missing of an experiment; `None` when this program cannot.
-    fn compute(&self, id: ExperimentId) -> anyhow::Result<Option<Outcome>> {
+    fn compute(&mut self, id: ExperimentId) -> anyhow::Result<Option<Outcome>> {
         let mut store = Store::open_existing(&self.global.db, &self.global.open_options())?;
         let experiment = store.experiment(id)?;
+        // Of an imported experiment the engine computes what the models that are here can give, and names the others.
         let registry = self.global.registry()?;
-        if let Err(error) = check_config(&experiment.config, &registry) {
+        if experiment.origin == Origin::Native
+            && let Err(error) = check_config(&experiment.config, &registry)
+        {
             let name = &experiment.name;
             self.talk.say_anyway(&format!("\"{name}\" ({}) cannot be completed here: {error}", id.short()));
             if self.global.json {
@@ -243,6 +252,8 @@ impl Mender<'_> {
             ("embeddings", after.embeddings.saturating_sub(before.embeddings)),
             ("persistence_diagrams", after.persistence_diagrams.saturating_sub(before.persistence_diagrams)),
         ];
+        // Otherwise what was found first still stands.
+        self.has_changed |= outcome != Outcome::SomeUnavailable || computed.iter().any(|(_, number)| *number > 0);
         if self.global.json {
             let computed: BTreeMap<&str, u64> = computed.into_iter().collect();
             let line =
@@ -262,20 +273,22 @@ impl Mender<'_> {
         if self.global.json {
             print_json_line(&serde_json::json!({ "event": "check", "round": "last" }))?;
         }
-        super::look(self.options, self.global, self.talk)
+        super::look(self.options, true, self.global, self.talk)
     }
 
     /// Shows a check that found nothing to mend and nothing that could be computed.
-    fn conclude(&self, mut diagnosis: Diagnosis, mut shown: Shown) -> anyhow::Result<Diagnosis> {
-        add_unknown_models(
-            self.options.experiment,
-            self.global,
-            &self.global.registry()?,
-            &mut diagnosis,
-            &mut |finding| shown.take(finding),
-        );
+    fn conclude(
+        &self,
+        mut diagnosis: Diagnosis,
+        mut shown: Shown,
+        unfinished: &BTreeSet<ExperimentId>,
+    ) -> anyhow::Result<Diagnosis> {
+        let registry = self.global.registry()?;
+        add_unknown_models(self.options.experiment, self.global, &registry, &mut diagnosis, &mut |finding| {
+            shown.take(finding)
+        });
         shown.finish()?;
-        show::summary(&diagnosis, self.global)?;
+        show::summary(&diagnosis, &Beyond::of(unfinished, true, &registry, self.global), self.global)?;
         Ok(diagnosis)
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::io::{BufWriter, Stdout, Write};
 
 use loopscope_core::doctor::{Diagnosis, Finding, FindingKind, Severity};
+use loopscope_core::experiment::ModelName;
 
-use super::Counted;
+use super::{Beyond, Counted};
 use crate::args::Global;
 use crate::failure::unless_unread;
 use crate::report::{count, print, print_json_line};
@@ -78,17 +79,18 @@ fn print_findings(of_kind: &BTreeMap<(Severity, FindingKind), (u64, Vec<String>)
 }
 
 /// Says what was looked at, what it came to, and the next move.
-pub(super) fn summary(diagnosis: &Diagnosis, global: &Global) -> anyhow::Result<()> {
+pub(super) fn summary(diagnosis: &Diagnosis, beyond: &Beyond, global: &Global) -> anyhow::Result<()> {
     if global.json {
         #[derive(serde::Serialize)]
         struct Line<'a> {
             event: &'static str,
             #[serde(flatten)]
             diagnosis: &'a Diagnosis,
+            /// Models that incomplete experiments ask for and that are not here, with why.
+            models_not_here: &'a BTreeMap<ModelName, String>,
         }
-        return Ok(unless_unread(
-            print_json_line(&Line { event: "summary", diagnosis }).map_err(std::io::Error::other),
-        )?);
+        let line = Line { event: "summary", diagnosis, models_not_here: &beyond.models };
+        return Ok(unless_unread(print_json_line(&line).map_err(std::io::Error::other))?);
     }
     let checked: Vec<String> =
         diagnosis.checked.iter().map(|(table, rows)| format!("{} {table}", count(*rows))).collect();
@@ -116,9 +118,35 @@ pub(super) fn summary(diagnosis: &Diagnosis, global: &Global) -> anyhow::Result<
              asks, and computes it anew"
         ));
     } else if counted.incomplete > 0 {
-        lines.push(format!("every row that is there is whole; `{fix}` computes what is missing"));
+        lines.push(format!("every row that is there is whole; {}", what_can_be_computed(beyond, &fix)));
     } else {
         lines.push("every row is whole, and nothing is missing".to_owned());
     }
     Ok(unless_unread(lines.iter().try_for_each(|line| print(line)))?)
+}
+
+/// Says what a repair computes of what is missing, and what it cannot.
+fn what_can_be_computed(beyond: &Beyond, fix: &str) -> String {
+    if beyond.models.is_empty() {
+        return format!("`{fix}` computes what is missing");
+    }
+    let mut of_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, reason) in &beyond.models {
+        of_reason.entry(reason).or_default().push(name.as_str());
+    }
+    let models: Vec<String> =
+        of_reason.iter().map(|(reason, names)| format!("{} ({reason})", names.join(", "))).collect();
+    let models = models.join("; ");
+    let mut text = if beyond.is_after_repair {
+        format!("what is missing waits for models that are not here: {models}")
+    } else {
+        format!(
+            "`{fix}` computes what the models that are here can give; what only these could give stays missing: {models}"
+        )
+    };
+    if !beyond.experiments.is_empty() {
+        let experiments = beyond.experiments.join(", ");
+        text += &format!("; of {experiments} nothing is computed without them");
+    }
+    text
 }

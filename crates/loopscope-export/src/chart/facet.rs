@@ -1,0 +1,209 @@
+//! What panels are called, and how many there are beside each other.
+
+use loopscope_core::analysis::detail::StrandKey;
+
+use super::Source;
+use crate::figure::{Figure, font};
+
+/// More panels than this are not drawn; the caption says how many are left out.
+pub(super) const PANELS_MAX: usize = 24;
+
+/// Members that share a panel, by what they share.
+pub(super) struct Facets<T> {
+    /// What the members of a panel share; equal in length.
+    keys: Vec<Vec<String>>,
+    pub(super) members: Vec<Vec<T>>,
+}
+
+impl<T> Facets<T> {
+    /// Groups items in the order in which keys first appear.
+    pub(super) fn of(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> Vec<String>) -> Self {
+        let mut facets = Self { keys: Vec::new(), members: Vec::new() };
+        for item in items {
+            let key = key(&item);
+            match facets.keys.iter().position(|known| *known == key) {
+                Some(place) => facets.members[place].push(item),
+                None => {
+                    facets.keys.push(key);
+                    facets.members.push(vec![item]);
+                }
+            }
+        }
+        facets
+    }
+
+    /// Returns titles made of those parts that differ between panels, and the parts that do not, for the subtitle.
+    pub(super) fn titles(&self) -> (Vec<String>, String) {
+        let parts = self.keys.first().map_or(0, Vec::len);
+        let differs: Vec<bool> =
+            (0..parts).map(|part| self.keys.iter().any(|key| key[part] != self.keys[0][part])).collect();
+        let join = |key: &Vec<String>, wanted: bool| {
+            let chosen: Vec<&str> = key
+                .iter()
+                .zip(&differs)
+                .filter(|(text, differs)| **differs == wanted && !text.is_empty())
+                .map(|(text, _)| text.as_str())
+                .collect();
+            chosen.join(" · ")
+        };
+        let titles = self.keys.iter().map(|key| join(key, true)).collect();
+        (titles, self.keys.first().map(|key| join(key, false)).unwrap_or_default())
+    }
+
+    /// Returns how many panels stand beside each other so that each row has one value of the first part, or as many as look well.
+    pub(super) fn columns(&self) -> usize {
+        let count = self.keys.len();
+        let firsts = self.keys.iter().map(|key| key.first()).collect::<std::collections::BTreeSet<_>>().len().max(1);
+        match count / firsts {
+            beside @ 2..=5 if firsts > 1 && count % firsts == 0 => beside,
+            _ => columns(count),
+        }
+    }
+
+    /// Keeps as many panels as are drawn, and returns how many it left out.
+    pub(super) fn limit(&mut self) -> usize {
+        let left_out = self.members.len().saturating_sub(PANELS_MAX);
+        self.keys.truncate(PANELS_MAX);
+        self.members.truncate(PANELS_MAX);
+        left_out
+    }
+}
+
+/// Returns how many trajectories there are, in words.
+pub(super) fn trajectories(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "trajectory" } else { "trajectories" })
+}
+
+/// Returns how many panels stand beside each other.
+pub(super) const fn columns(panels: usize) -> usize {
+    match panels {
+        0 | 1 => 1,
+        2 | 4 => 2,
+        3 | 5 | 6 | 9 => 3,
+        _ => 4,
+    }
+}
+
+/// Returns what tells strands apart: embedder, network and place.
+pub(super) fn key_of_strand(source: &Source<'_>, key: &StrandKey) -> Vec<String> {
+    let length = source.details().runs().nth(key.run).map_or(0, |run| run.run.key.network.len());
+    // With two models the embedder's kind says which one's outputs these are.
+    let place = if length > 2 { format!("of {}", key.place) } else { String::new() };
+    vec![key.embedder.to_string(), source.network(key.run).to_owned(), place]
+}
+
+/// Returns the subtitle: the experiment, and what all panels share.
+pub(super) fn subtitle(source: &Source<'_>, shared: &str) -> String {
+    let experiment = source.details().experiment();
+    let name = format!("experiment “{}” ({})", experiment.name, experiment.id.short());
+    if shared.is_empty() { name } else { format!("{name} · {shared}") }
+}
+
+/// Adds what every caption ends with: that an experiment is not complete, and what was left out.
+pub(super) fn finish(source: &Source<'_>, figure: &mut Figure, panels_left_out: usize) {
+    if panels_left_out > 0 {
+        figure.caption.push(format!("{panels_left_out} more panels are not drawn."));
+    }
+    figure.caption.extend(source.network_key().map(str::to_owned));
+    if source.details().experiment().completed_at.is_none() {
+        figure.caption.push("The experiment is not complete: drawn is what is there.".to_owned());
+    }
+}
+
+/// Writes how many of something there are: `1 run`, `2 runs`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Short names of long texts, each other than the others.
+pub(super) struct Names {
+    /// As they are drawn.
+    pub(super) short: Vec<String>,
+    /// What the caption says of them, where they were cut.
+    pub(super) key: Option<String>,
+}
+
+/// Width in pixels of a name that is not cut.
+const NAME_MAX: f64 = 170.0;
+/// Size that names are measured at.
+const NAME_SIZE: f64 = 11.5;
+/// Letters of one text in a caption.
+const KEY_MAX: usize = 160;
+
+impl Names {
+    /// Names texts; where one is cut, all are numbered and the caption has the texts.
+    pub(super) fn of(noun: &str, texts: &[String]) -> Self {
+        let lines: Vec<String> = texts.iter().map(|text| one_line(text)).collect();
+        if lines.iter().all(|line| font::width(line, NAME_SIZE, false) <= NAME_MAX) {
+            return Self { short: lines, key: None };
+        }
+        let short = (1..)
+            .zip(&lines)
+            .map(|(number, line)| font::fit(&format!("{number} {line}"), NAME_SIZE, false, NAME_MAX).into_owned())
+            .collect();
+        let whole = (1..).zip(&lines).map(|(number, line)| {
+            let cut: String = line.chars().take(KEY_MAX).collect();
+            let end = if cut.len() < line.len() { "…" } else { "" };
+            format!("{number} “{cut}{end}”")
+        });
+        Self { short, key: Some(format!("{noun}: {}.", whole.collect::<Vec<String>>().join("; "))) }
+    }
+}
+
+/// Returns a text on one line, `(empty)` for nothing.
+pub(super) fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<&str>>().join(" ");
+    if line.is_empty() { "(empty)".to_owned() } else { line }
+}
+
+/// Returns the prompts of an experiment, in the order in which its runs have them.
+pub(super) fn prompts(source: &Source<'_>) -> Vec<String> {
+    let mut prompts: Vec<String> = Vec::new();
+    for run in source.details().runs() {
+        if !prompts.contains(&run.run.key.initial_prompt) {
+            prompts.push(run.run.key.initial_prompt.clone());
+        }
+    }
+    prompts
+}
+
+/// Returns which prompt a run has, as an index into [`prompts`].
+pub(super) fn prompt_of_runs(source: &Source<'_>, prompts: &[String]) -> Vec<usize> {
+    let place = |prompt: &str| prompts.iter().position(|known| known == prompt).unwrap_or(0);
+    source.details().runs().map(|run| place(&run.run.key.initial_prompt)).collect()
+}
+
+/// Returns how people call a run: its seed, and its number where several have that seed.
+pub(super) fn run_name(source: &Source<'_>, run: usize) -> String {
+    source.details().runs().nth(run).map_or_else(String::new, |run| {
+        let key = &run.run.key;
+        match (key.seed.is_fresh(), key.run_number) {
+            (true, number) => format!("run {number}"),
+            (false, 0) => format!("seed {}", key.seed.value()),
+            (false, number) => format!("seed {} again {number}", key.seed.value()),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_what_differs() {
+        let items = [("a", "x"), ("a", "y"), ("a", "x")];
+        let facets = Facets::of(items, |item| vec![item.0.to_owned(), item.1.to_owned()]);
+        assert_eq!(facets.titles(), (vec!["x".to_owned(), "y".to_owned()], "a".to_owned()));
+        assert_eq!(facets.members[0].len(), 2);
+    }
+
+    #[test]
+    fn long_names_are_numbered_and_told_in_the_caption() {
+        let long = "a prompt that goes on and on about a lighthouse by the sea".to_owned();
+        let names = Names::of("Prompts", &[long.clone(), format!("{long} at night"), String::new()]);
+        assert!(names.short[0].starts_with("1 a prompt") && names.short[1].starts_with("2 a prompt"));
+        assert_eq!(names.short[2], "3 (empty)");
+        assert!(names.key.unwrap().contains(&format!("2 “{long} at night”")));
+        assert!(Names::of("Prompts", &["short".to_owned()]).key.is_none());
+    }
+}

@@ -1,0 +1,17 @@
+//! Pictures of many runs on one sheet: mosaics, timelines, grids, and the tiles of a video.
+//!
+//! Rows are prompts and columns networks × seeds. Pictures are scaled into their tiles; labels are drawn in the bundled font. A
+//! sheet that would have too many or too small tiles is refused with what would have to change.
+
+mod board;
+mod layout;
+mod sheet;
+
+pub(crate) use board::picture;
+pub use board::{Board, RunRow};
+pub use layout::LayoutError;
+#[cfg(feature = "video")]
+pub(crate) use layout::{Blocks, Size};
+pub use sheet::{ImageFormat, SheetOptions, grid, mosaic, timeline};
+#[cfg(feature = "video")]
+pub(crate) use sheet::{Label, labels};

@@ -1,0 +1,121 @@
+//! Frames piped into ffmpeg, where it is installed.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::JoinHandle;
+
+use super::{Codec, FrameSink, VideoError};
+use crate::Raster;
+
+/// What is kept of its complaints.
+const MESSAGE_MAX: usize = 2_000;
+
+/// A running ffmpeg.
+pub(super) struct Ffmpeg {
+    child: Child,
+    /// `None` once all frames are sent.
+    input: Option<ChildStdin>,
+    complaints: Option<JoinHandle<String>>,
+}
+
+impl Ffmpeg {
+    /// Starts ffmpeg; returns it and the name of its encoder.
+    pub(super) fn begin(
+        path: &Path,
+        (width, height): (usize, usize),
+        fps: u32,
+        codec: Codec,
+        what: &str,
+    ) -> Result<(Self, String), VideoError> {
+        let known = encoders().ok_or_else(|| VideoError::NoFfmpeg { what: what.to_owned() })?;
+        let wanted: &[(&str, &[&str])] = match codec {
+            Codec::Av1 => &[
+                ("libsvtav1", &["-preset", "8", "-crf", "32"]),
+                ("libaom-av1", &["-cpu-used", "8", "-crf", "32", "-b:v", "0", "-row-mt", "1"]),
+                ("librav1e", &["-speed", "10", "-qp", "90"]),
+            ],
+            Codec::H264 => &[("libx264", &["-preset", "medium", "-crf", "19"])],
+            Codec::H265 => &[(
+                "libx265",
+                &["-preset", "medium", "-crf", "22", "-tag:v", "hvc1", "-x265-params", "log-level=error"],
+            )],
+        };
+        let has = |name: &str| known.split_whitespace().any(|word| word == name);
+        let Some((encoder, options)) = wanted.iter().find(|(name, _)| has(name)) else {
+            let encoders = wanted.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+            return Err(VideoError::NoEncoder { codec: codec.name(), encoders });
+        };
+        let mut command = Command::new("ffmpeg");
+        command
+            .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"])
+            .args(["-s", &format!("{width}x{height}"), "-r", &fps.to_string(), "-i", "pipe:0", "-an"])
+            .args(["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-pix_fmt", "yuv420p"])
+            .args(["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"])
+            .args(["-c:v", encoder])
+            .args(*options)
+            .args(["-movflags", "+faststart", "-f", "mp4"])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let (input, stderr) = (child.stdin.take(), child.stderr.take());
+        let complaints = stderr.map(|mut stderr| {
+            std::thread::spawn(move || {
+                let mut bytes = Vec::new();
+                // What cannot be read of a complaint is lost; the exit code remains.
+                stderr.read_to_end(&mut bytes).ok();
+                String::from_utf8_lossy(&bytes).into_owned()
+            })
+        });
+        Ok((Self { child, input, complaints }, format!("ffmpeg, {encoder}")))
+    }
+
+    /// Waits for the end and returns what it complained of.
+    fn end(&mut self) -> Result<(), VideoError> {
+        drop(self.input.take());
+        let status = self.child.wait()?;
+        let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        if status.success() {
+            return Ok(());
+        }
+        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let message = if lines.is_empty() { status.to_string() } else { lines.join("; ") };
+        Err(VideoError::Ffmpeg { message: message.chars().take(MESSAGE_MAX).collect() })
+    }
+}
+
+/// Asks ffmpeg which encoders it has; `None` where there is no ffmpeg.
+fn encoders() -> Option<String> {
+    let output = Command::new("ffmpeg").args(["-hide_banner", "-encoders"]).stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+impl FrameSink for Ffmpeg {
+    fn frame(&mut self, frame: &Raster, ticks: u32) -> Result<(), VideoError> {
+        for _ in 0..ticks {
+            let Some(input) = &mut self.input else { return self.end() };
+            if input.write_all(&frame.rgb).is_err() {
+                // It is gone: its last words say more than the broken pipe.
+                self.end()?;
+                return Err(VideoError::Ffmpeg { message: "it ended before the last frame".to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<(), VideoError> {
+        self.end()
+    }
+}
+
+impl Drop for Ffmpeg {
+    fn drop(&mut self) {
+        if self.input.is_some() {
+            // An export that was stopped leaves no process behind.
+            self.child.kill().ok();
+            self.child.wait().ok();
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! Mosaics over time: every run's pictures, turn by turn, in one video.
+//!
+//! Frames are drawn, encoded and written one by one; none is stored. A frame that is the same as the one before is not
+//! encoded again but shown longer. The built-in encoder makes AV1, whose licence asks nothing of anybody; ffmpeg, where it is
+//! installed, makes larger frames and other codecs.
+
+mod av1;
+mod ffmpeg;
+mod stage;
+mod yuv;
+
+use std::path::Path;
+
+use loopscope_core::store::Store;
+use serde::Serialize;
+
+use crate::mosaic::Board;
+use crate::{ExportError, OutputFile, Part, Progress, Raster};
+use stage::Stage;
+
+/// Why a video was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VideoError {
+    /// The built-in encoder makes AV1 in HD.
+    #[error("{what} needs ffmpeg, and there is none on the path")]
+    NoFfmpeg {
+        /// What was asked for.
+        what: String,
+    },
+    /// This ffmpeg lacks an encoder.
+    #[error("this ffmpeg has no encoder for {codec}: it lacks {encoders}")]
+    NoEncoder {
+        /// The codec.
+        codec: &'static str,
+        /// The encoders that would do.
+        encoders: String,
+    },
+    /// ffmpeg gave up.
+    #[error("ffmpeg failed: {message}")]
+    Ffmpeg {
+        /// Its last words.
+        message: String,
+    },
+    /// The built-in encoder gave up.
+    #[error("the AV1 encoder failed: {message}")]
+    Av1 {
+        /// Why.
+        message: String,
+    },
+    /// The container was not made.
+    #[error("the MP4 was not made: {message}")]
+    Mp4 {
+        /// Why.
+        message: String,
+    },
+    /// The file system said no.
+    #[error("writing the video")]
+    Io(#[from] std::io::Error),
+}
+
+/// How large a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolution {
+    /// 1920 × 1080.
+    Hd,
+    /// 3840 × 2160.
+    FourK,
+    /// 7680 × 4320.
+    EightK,
+}
+
+impl Resolution {
+    /// Returns width and height in pixels.
+    #[must_use]
+    pub const fn size(self) -> (usize, usize) {
+        match self {
+            Self::Hd => (1920, 1080),
+            Self::FourK => (3840, 2160),
+            Self::EightK => (7680, 4320),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Hd => "hd",
+            Self::FourK => "4k",
+            Self::EightK => "8k",
+        }
+    }
+}
+
+/// How frames are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Free for everybody; plays in browsers.
+    Av1,
+    /// Plays everywhere.
+    H264,
+    /// Small, and plays on devices of Apple and televisions.
+    H265,
+}
+
+impl Codec {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Av1 => "AV1",
+            Self::H264 => "H.264",
+            Self::H265 => "H.265",
+        }
+    }
+}
+
+/// Who encodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncoderChoice {
+    /// The built-in one for AV1 in HD, otherwise ffmpeg.
+    Auto,
+    /// The one in this program.
+    BuiltIn,
+    /// The one on the path.
+    Ffmpeg,
+}
+
+/// What a video is like.
+#[derive(Clone, Copy, Debug)]
+pub struct VideoOptions {
+    /// Turns a second, in `1..=60`.
+    pub fps: u32,
+    /// Size of frames.
+    pub resolution: Resolution,
+    /// How they are encoded.
+    pub codec: Codec,
+    /// By whom.
+    pub encoder: EncoderChoice,
+    /// Threads of the built-in encoder; 0 for all cores.
+    pub threads: usize,
+    /// `--force`.
+    pub may_replace: bool,
+}
+
+/// What was made.
+#[derive(Clone, Debug, Serialize)]
+pub struct WrittenVideo {
+    /// Frames that were encoded.
+    pub frames: u64,
+    /// Frames that were the same as the one before, which is shown longer instead.
+    pub held: u64,
+    /// In seconds.
+    pub seconds: f64,
+    /// Of the file.
+    pub bytes: u64,
+    /// Which encoder made it.
+    pub encoder: String,
+}
+
+/// Takes frames.
+trait FrameSink {
+    /// Takes a frame that is shown for so many ticks of 1 / fps seconds.
+    fn frame(&mut self, frame: &Raster, ticks: u32) -> Result<(), VideoError>;
+
+    /// Ends the video.
+    fn finish(self: Box<Self>) -> Result<(), VideoError>;
+}
+
+/// Shortest side of a tile that shows anything, in pixels.
+const TILE_MIN: usize = 40;
+
+/// Makes a video of boards, one after another.
+///
+/// # Errors
+///
+/// [`ExportError`]; nothing is left behind.
+pub fn export_video(
+    store: &Store,
+    boards: &[Board],
+    path: &Path,
+    options: &VideoOptions,
+    progress: &mut dyn Progress,
+) -> Result<WrittenVideo, ExportError> {
+    let stages = boards
+        .iter()
+        .map(|board| Stage::new(store, board, options.resolution.size(), TILE_MIN))
+        .collect::<Result<Vec<_>, ExportError>>()?;
+    let file = OutputFile::begin(path, options.may_replace)?;
+    let (mut sink, encoder) = open(options, file.temporary_path())?;
+    let total: u64 = stages.iter().map(|stage| stage.length() as u64 + 1).sum();
+    progress.begin(Part { name: "video", total, unit: "frames" });
+    let mut waiting: Option<(Raster, u32)> = None;
+    let (mut frames, mut held, mut ticks, mut done) = (0, 0, 0_u64, 0);
+    for stage in stages {
+        let mut stage = stage;
+        let mut show = |frame: &Raster, length: u32, sink: &mut Box<dyn FrameSink>| -> Result<(), VideoError> {
+            ticks += u64::from(length);
+            match &mut waiting {
+                Some((before, shown)) if before == frame => {
+                    *shown += length;
+                    held += 1;
+                }
+                _ => {
+                    if let Some((before, shown)) = waiting.replace((frame.clone(), length)) {
+                        sink.frame(&before, shown)?;
+                        frames += 1;
+                    }
+                }
+            }
+            Ok(())
+        };
+        show(&stage.title_card()?, CARD_SECONDS * options.fps, &mut sink)?;
+        let length = stage.length();
+        for turn in 0..length {
+            progress.check()?;
+            stage.advance(turn)?;
+            // The last picture stays, long enough to be looked at.
+            let shown = if turn + 1 == length { HOLD_SECONDS * options.fps } else { 1 };
+            show(stage.frame(), shown, &mut sink)?;
+            done += 1;
+            progress.advance(done);
+        }
+        done += 1;
+        progress.advance(done);
+    }
+    if let Some((frame, shown)) = waiting {
+        sink.frame(&frame, shown)?;
+        frames += 1;
+    }
+    sink.finish()?;
+    let bytes = file.finish()?;
+    Ok(WrittenVideo { frames, held, seconds: ticks as f64 / f64::from(options.fps), bytes, encoder })
+}
+
+const CARD_SECONDS: u32 = 3;
+const HOLD_SECONDS: u32 = 3;
+
+fn open(options: &VideoOptions, path: &Path) -> Result<(Box<dyn FrameSink>, String), VideoError> {
+    let can_be_built_in = options.codec == Codec::Av1;
+    let is_built_in = match options.encoder {
+        EncoderChoice::BuiltIn if !can_be_built_in => {
+            return Err(VideoError::Av1 {
+                message: format!("it makes AV1 only, and {} was asked for", options.codec.name()),
+            });
+        }
+        EncoderChoice::BuiltIn => true,
+        EncoderChoice::Ffmpeg => false,
+        EncoderChoice::Auto => can_be_built_in && options.resolution == Resolution::Hd,
+    };
+    if is_built_in {
+        let sink = av1::Av1File::begin(path, options.resolution.size(), options.fps, options.threads)?;
+        return Ok((Box::new(sink), "built-in AV1".to_owned()));
+    }
+    let what = match options.codec {
+        Codec::Av1 => format!("--resolution {}", options.resolution.name()),
+        codec => codec.name().to_owned(),
+    };
+    let (sink, name) = ffmpeg::Ffmpeg::begin(path, options.resolution.size(), options.fps, options.codec, &what)?;
+    Ok((Box::new(sink), name))
+}

@@ -1,0 +1,48 @@
+//! `array topology|distance|changepoints|markov|cluster`: the measures for anyone with arrays of their own, without a
+//! database.
+
+mod changepoints;
+mod cluster;
+mod distance;
+mod input;
+mod markov;
+mod topology;
+
+use clap::Subcommand;
+
+use crate::args::Global;
+use crate::failure::Exit;
+use crate::report::Talk;
+
+/// Measures of arrays in files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ArrayCommand {
+    /// Compute the persistent homology of points or distances in a .npy file
+    Topology(topology::TopologyArgs),
+    /// Compute how far apart two diagrams in .npz files are
+    Distance(distance::DistanceArgs),
+    /// Find where a series of vectors in a .npy file changes
+    Changepoints(changepoints::ChangepointsArgs),
+    /// Make a Markov chain of labels in a .npy file
+    Markov(markov::MarkovArgs),
+    /// Find clusters of the points in a .npy file
+    Cluster(cluster::ArrayClusterArgs),
+}
+
+pub(super) fn execute(command: &ArrayCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
+    match command {
+        ArrayCommand::Topology(arguments) => topology::topology(arguments, global),
+        ArrayCommand::Distance(arguments) => distance::distance(arguments, global),
+        ArrayCommand::Changepoints(arguments) => changepoints::execute(arguments, global),
+        ArrayCommand::Markov(arguments) => markov::execute(arguments, global),
+        ArrayCommand::Cluster(arguments) => cluster::cluster(arguments, global, talk),
+    }
+}
+
+/// Returns the most memory that this process has held, where the system tells.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
