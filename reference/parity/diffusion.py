@@ -446,7 +446,7 @@ def write_flux(out, name, dev):
                                     feed_forward_proj="gated-gelu", tie_word_embeddings=False))
     for key, weight in text2.named_parameters():
         if weight.dim() > 1:
-            torch.nn.init.normal_(weight, std=0.1)
+            torch.nn.init.normal_(weight, std=1.0 if "shared" in key else 0.1)
     text2 = half(text2)
     torch.manual_seed(8)
     denoiser = louder(half(FluxTransformer2DModel(

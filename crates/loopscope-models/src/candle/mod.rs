@@ -105,6 +105,20 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
     }
 }
 
+/// Returns complete parameters with what the files of the model decide of those that nobody gave: what is recorded with
+/// every row.
+///
+/// # Errors
+///
+/// As for [`describe`].
+pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, ModelError> {
+    match model.family {
+        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::settled(model),
+        _ if model.kind == ModelKind::TextEmbedder => text::settled(model),
+        _ => Ok(model.parameters.clone()),
+    }
+}
+
 /// Loads a model; called by the thread that will own it.
 ///
 /// # Errors

@@ -75,7 +75,7 @@ impl Painter {
             Dialect::Vllm | Dialect::Sglang => {
                 body.insert("seed".to_owned(), json!(request.seed));
                 self.remote.copy(&mut body, "steps", "num_inference_steps");
-                self.remote.copy(&mut body, "guidance", "guidance_scale");
+                self.remote.copy(&mut body, "guidance", "guidance");
                 self.remote.copy(&mut body, "negative_prompt", "negative_prompt");
             }
             Dialect::LocalAi => {

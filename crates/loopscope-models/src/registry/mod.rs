@@ -400,10 +400,12 @@ impl ModelRegistry {
 #[cfg(feature = "candle")]
 fn native_info(name: &ModelName, native: &Native, given: &Map<String, Value>) -> Result<ModelInfo, RegistryError> {
     let parameters = crate::candle::parameters(native.family, native.kind, name, given)?;
-    let described = crate::candle::describe(&native.model(name, &parameters)).map_err(|error| {
+    let broken = |error: ModelError| {
         let absence = Absence::Broken(error.to_string());
         Absent { name, kind: native.kind, known: native.known, absence }.into_error()
-    })?;
+    };
+    let described = crate::candle::describe(&native.model(name, &parameters)).map_err(broken)?;
+    let parameters = crate::candle::settled(&native.model(name, &parameters)).map_err(broken)?;
     let about = native.known.map_or_else(|| native.directory.display().to_string(), |known| known.about.to_owned());
     Ok(ModelInfo {
         name: name.clone(),

@@ -25,6 +25,7 @@ mod parity;
 use candle_core::DType;
 use candle_nn::VarBuilder;
 use loopscope_core::backend::{LoadedModel, ModelError};
+use serde_json::{Map, Value};
 
 pub(crate) use settings::parameters;
 
@@ -61,6 +62,21 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
         determinism: device::determinism(model),
         lane: device::lane(model),
     })
+}
+
+/// Returns the parameters of a painter with what its files decide of those that were not given.
+///
+/// # Errors
+///
+/// As for [`describe`].
+pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, ModelError> {
+    let files = Files { name: model.name.as_str(), directory: model.directory };
+    let mut parameters = model.parameters.clone();
+    match model.family {
+        Family::Flux => flux::record(model, files, &mut parameters)?,
+        _ => stable::record(model, files, &mut parameters)?,
+    }
+    Ok(parameters)
 }
 
 /// Loads a painter.

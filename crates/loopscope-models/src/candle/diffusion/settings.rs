@@ -1,6 +1,7 @@
 //! The parameters of painters, and what their files make of those that were not given.
 
 use loopscope_core::backend::ModelError;
+use serde_json::{Map, Value};
 
 use super::super::NativeModel;
 use super::super::files::Files;
@@ -21,7 +22,7 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
         side("width"),
         side("height"),
         Parameter::unset("steps", Fits::Integer(1, 1000)),
-        Parameter::unset("guidance_scale", Fits::Number(0.0, 100.0)),
+        Parameter::unset("guidance", Fits::Number(0.0, 100.0)),
     ];
     if family == Family::Flux {
         table.push(Parameter::unset("tokens_max", Fits::Integer(1, 512)));
@@ -50,6 +51,8 @@ pub(crate) struct Settings {
     /// Empty for none.
     pub(crate) negative: String,
     pub(crate) schedule: Schedule,
+    steps: usize,
+    sampler: Sampler,
 }
 
 impl Settings {
@@ -81,9 +84,18 @@ impl Settings {
             return Err(wrong(&format!("a model of family {} does not work with {class}", model.family)));
         }
         let schedule = Schedule::new(&scheduler, steps, tokens(width, height)).map_err(|error| wrong(&error))?;
-        let guidance = given.get("guidance_scale").and_then(serde_json::Value::as_f64).unwrap_or(default.1);
+        let guidance = given.get("guidance").and_then(Value::as_f64).unwrap_or(default.1);
         let negative = options::text(given, "negative_prompt").unwrap_or_default().to_owned();
-        Ok(Self { width, height, guidance, negative, schedule })
+        Ok(Self { width, height, guidance, negative, schedule, steps, sampler })
+    }
+
+    /// Writes down what the files decided, beside what was given.
+    pub(crate) fn record(&self, parameters: &mut Map<String, Value>) {
+        parameters.insert("steps".to_owned(), self.steps.into());
+        parameters.insert("guidance".to_owned(), self.guidance.into());
+        if self.sampler != Sampler::FlowMatchEuler {
+            parameters.insert("scheduler".to_owned(), self.sampler.name().into());
+        }
     }
 
     /// Returns whether the model is also asked what it would paint without the prompt.

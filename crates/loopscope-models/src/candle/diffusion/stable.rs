@@ -4,6 +4,7 @@ use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use loopscope_core::backend::{ModelError, Request, TextToImage};
 use loopscope_core::experiment::Picture;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::super::NativeModel;
 use super::super::device::{self, Placement};
@@ -117,6 +118,16 @@ pub(super) fn parts(model: &NativeModel<'_>, files: Files<'_>) -> Result<(Vec<Pa
         parts.push(Part::weights(files, encoder, "model", dtype, "")?);
     }
     Ok((parts, plan.working_bytes()))
+}
+
+/// Writes down what the files decided of the parameters.
+pub(super) fn record(
+    model: &NativeModel<'_>,
+    files: Files<'_>,
+    parameters: &mut Map<String, Value>,
+) -> Result<(), ModelError> {
+    Plan::read(model, files)?.settings.record(parameters);
+    Ok(())
 }
 
 /// Returns the files of a tokenizer.

@@ -27,6 +27,8 @@ pub(crate) struct VaeConfig {
     use_post_quant_conv: bool,
     #[serde(default = "VaeConfig::yes")]
     mid_block_add_attention: bool,
+    /// Of later families; nothing here takes them out again.
+    latents_mean: Option<Vec<f64>>,
 }
 
 impl VaeConfig {
@@ -86,6 +88,9 @@ impl VaeDecoder {
         let (Some(first), Some(last)) = (channels.first().copied(), channels.last().copied()) else {
             candle_core::bail!("block_out_channels: expected at least one block, got none");
         };
+        if config.latents_mean.is_some() {
+            candle_core::bail!("latents_mean: expected null, got a list, which is not implemented");
+        }
         let decoder = weights.pp("decoder");
         let mid = decoder.pp("mid_block");
         let groups = config.norm_num_groups;

@@ -53,7 +53,7 @@ fn sum(values: &[f32], of: impl Fn(f32) -> f32) -> f32 {
 fn exp(power: f32) -> f32 {
     const LOG2_E: f32 = std::f32::consts::LOG2_E;
     // ln 2 in two parts, the first short enough that its product with a small integer is exact.
-    const LN_2_HIGH: f32 = 0.693_359_375;
+    const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
     // Adding and taking away 1.5 × 2²³ rounds to the nearest integer, in a form that every vector unit has.
     const ROUND: f32 = 12_582_912.0;
@@ -66,7 +66,7 @@ fn exp(power: f32) -> f32 {
     series = series * rest + 8.333_452e-3;
     series = series * rest + 4.166_579_6e-2;
     series = series * rest + 1.666_666_5e-1;
-    series = series * rest + 5.000_000_1e-1;
+    series = series * rest + 5e-1;
     let fraction = series * rest * rest + rest + 1.0;
     let scale = f32::from_bits(((whole as i32 + 127) as u32) << 23);
     if power < -87.0 { 0.0 } else { fraction * scale }

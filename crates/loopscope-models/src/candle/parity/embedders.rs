@@ -52,7 +52,7 @@ fn check_against(
     let together = embed(&mut *embedder, &texts);
     near(&family.to_string(), &together, vectors, TOLERANCE);
     for (text, vector) in texts.iter().zip(&together) {
-        assert_eq!(embed(&mut *embedder, &[text]), [vector.clone()], "{text:?} alone");
+        assert_eq!(embed(&mut *embedder, &[text]), std::slice::from_ref(vector), "{text:?} alone");
     }
     // Enough company for many packs, on all cores.
     let crowd: Vec<&str> = texts.iter().rev().copied().cycle().take(texts.len() * 20).collect();

@@ -141,7 +141,7 @@ fn check(family: Family, name: &str, number: Number) {
     let together = embed(&pictures.iter().collect::<Vec<_>>());
     near(name, &together, &expected.vectors, TOLERANCE);
     for (picture, vector) in pictures.iter().zip(&together) {
-        assert_eq!(embed(&[picture]), [vector.clone()], "{picture:?} alone");
+        assert_eq!(embed(&[picture]), std::slice::from_ref(vector), "{picture:?} alone");
     }
     let crowd: Vec<&Picture> = pictures.iter().rev().cycle().take(64).collect();
     for (index, vector) in embed(&crowd).into_iter().enumerate() {
@@ -216,6 +216,11 @@ fn check_captions(directory: &std::path::Path) {
     }
     near("blip picture rows", &rows, &expected.vectors, TOLERANCE);
     near("blip last scores", &logits, &expected.last_logits, TOLERANCE);
+}
+
+#[test]
+fn blip_pixels() {
+    check_pixels("blip", Number::Square);
 }
 
 #[test]

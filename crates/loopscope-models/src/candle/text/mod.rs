@@ -15,6 +15,7 @@ use std::ops::Range;
 use candle_core::{DType, Device, Tensor};
 use loopscope_core::backend::{LoadedModel, ModelError, TextEmbedder};
 use rayon::prelude::*;
+use serde_json::{Map, Value};
 
 use super::encoder::{Encoder, failed};
 use super::files::Files;
@@ -179,6 +180,19 @@ pub(super) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
         determinism: device::determinism(model),
         lane: device::lane(model),
     })
+}
+
+/// Returns the parameters with the longest text that the files name.
+///
+/// # Errors
+///
+/// As for [`describe`].
+pub(super) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, ModelError> {
+    let files = model.files();
+    let length = length(model, &files, architecture(model, &files)?.shape().places)?;
+    let mut settled = model.parameters.clone();
+    settled.insert("tokens_max".to_owned(), length.into());
+    Ok(settled)
 }
 
 /// Loads a text embedder.

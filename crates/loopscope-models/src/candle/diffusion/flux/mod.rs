@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Result as CandleResult, Tensor};
 use candle_transformers::quantized_var_builder::VarBuilder as GgufBuilder;
 use loopscope_core::backend::{ModelError, Request, TextToImage};
 use loopscope_core::experiment::Picture;
+use serde_json::{Map, Value};
 
 pub(crate) use transformer::{Conditioning, FluxConfig, FluxTransformer};
 pub(crate) use weights::Source;
@@ -155,6 +156,18 @@ pub(super) fn parts(model: &NativeModel<'_>, files: Files<'_>) -> Result<(Vec<Pa
     let scores = (plan.transformer.num_attention_heads * places * places).min(SCORES_MAX);
     let working = 4 * (2 * scores + 14 * width * places);
     Ok((parts, plan.vae.working_bytes(settings.width, settings.height).max(working as u64)))
+}
+
+/// Writes down what the files decided of the parameters.
+pub(super) fn record(
+    model: &NativeModel<'_>,
+    files: Files<'_>,
+    parameters: &mut Map<String, Value>,
+) -> Result<(), ModelError> {
+    let plan = Plan::read(model, files)?;
+    plan.settings.record(parameters);
+    parameters.insert("tokens_max".to_owned(), plan.tokens.into());
+    Ok(())
 }
 
 /// T5 overflows in half precision.

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::super::device::Placement;
 use super::super::files::Files;
-use super::super::{NativeModel, describe, load, parameters};
+use super::super::{NativeModel, describe, load, parameters, settled};
 use super::clip_text::ClipTextEncoder;
 use super::flux::{Conditioning, FluxTransformer, Source};
 use super::noise::{Draw, normals};

@@ -5,24 +5,14 @@ use super::*;
 /// Checkpoint, reference, prompt, parameters.
 const RUNS: [(&str, &str, usize, &str); 13] = [
     ("sd15", "guided", 0, r#"{"height":32,"width":48,"steps":5}"#),
-    (
-        "sd15",
-        "negative",
-        1,
-        r#"{"height":32,"width":32,"steps":4,"guidance_scale":3,"negative_prompt":"blurry, grey"}"#,
-    ),
-    ("sd15", "unguided", 2, r#"{"height":32,"width":32,"steps":3,"guidance_scale":1}"#),
-    ("sd21", "guided", 0, r#"{"height":32,"width":32,"steps":5,"guidance_scale":5.0}"#),
+    ("sd15", "negative", 1, r#"{"height":32,"width":32,"steps":4,"guidance":3,"negative_prompt":"blurry, grey"}"#),
+    ("sd15", "unguided", 2, r#"{"height":32,"width":32,"steps":3,"guidance":1}"#),
+    ("sd21", "guided", 0, r#"{"height":32,"width":32,"steps":5,"guidance":5.0}"#),
     ("sd-turbo", "one", 0, r#"{"height":32,"width":32,"steps":1}"#),
     ("sd-turbo", "four", 1, r#"{"height":32,"width":32}"#),
     ("sdxl-turbo", "turbo", 0, r#"{"height":32,"width":48}"#),
-    (
-        "sdxl-turbo",
-        "guided",
-        1,
-        r#"{"height":32,"width":32,"steps":3,"guidance_scale":5,"negative_prompt":"blurry, grey"}"#,
-    ),
-    ("sdxl-turbo", "zeros", 0, r#"{"height":32,"width":32,"steps":3,"guidance_scale":5}"#),
+    ("sdxl-turbo", "guided", 1, r#"{"height":32,"width":32,"steps":3,"guidance":5,"negative_prompt":"blurry, grey"}"#),
+    ("sdxl-turbo", "zeros", 0, r#"{"height":32,"width":32,"steps":3,"guidance":5}"#),
     ("flux-schnell", "first", 0, r#"{"height":32,"width":48}"#),
     ("flux-schnell", "second", 1, r#"{"height":32,"width":32,"steps":3}"#),
     ("flux-dev", "first", 0, r#"{"height":32,"width":48,"steps":4}"#),
@@ -56,7 +46,7 @@ fn pipelines_paint_the_pixels_of_diffusers() {
 fn a_picture_depends_on_prompt_and_seed_and_on_nothing_else_in_its_batch() {
     for (name, family) in CHECKPOINTS {
         let checkpoint = Checkpoint::open(name);
-        let given = r#"{"height":16,"width":32,"steps":2,"guidance_scale":4}"#;
+        let given = r#"{"height":16,"width":32,"steps":2,"guidance":4}"#;
         let mut model = painter(&checkpoint, family, given);
         let batch = [("a red circle", 1), ("a blue ground", 2), ("a red circle", 2), ("a red circle", 1), ("", 1)];
         let together = paint(&mut model, &batch);
@@ -88,6 +78,25 @@ fn what_describe_says() {
         assert!((1 << 20..1 << 30).contains(&info.memory_bytes), "{name}: {}", info.memory_bytes);
         assert_eq!(info.weights_hash.len(), 64, "{name}");
     }
+}
+
+#[test]
+fn what_the_files_decide_is_written_down_and_loads_again() {
+    let mut shown = Vec::new();
+    for (name, family) in CHECKPOINTS {
+        let checkpoint = Checkpoint::open(name);
+        let model_name = ModelName::new(name);
+        let kind = ModelKind::TextToImage;
+        let complete = |given: &Map<String, Value>| parameters(family, kind, &model_name, given).unwrap();
+        let settle = |parameters: &Map<String, Value>| {
+            let directory = &checkpoint.directory;
+            settled(&NativeModel { name: &model_name, family, kind, directory, parameters }).unwrap()
+        };
+        let first = settle(&complete(&Map::new()));
+        assert_eq!(settle(&complete(&first)), first, "{name}: what is recorded can be given");
+        shown.push(format!("{name} {}", Value::Object(first)));
+    }
+    insta::assert_snapshot!(shown.join("\n"));
 }
 
 #[test]
@@ -125,7 +134,7 @@ fn what_is_wrong_is_said_with_its_place() {
         refuse(Family::Flux, r#"{"height":24}"#),
         refuse(Family::StableDiffusion, r#"{"steps":0}"#),
         refuse(Family::StableDiffusion, r#"{"scheduler":"karras"}"#),
-        refuse(Family::StableDiffusion, r#"{"guidance":3}"#),
+        refuse(Family::StableDiffusion, r#"{"guidance_scale":3}"#),
         refuse(Family::StableDiffusionXl, "{}"),
         refuse(Family::Flux, "{}"),
     ];

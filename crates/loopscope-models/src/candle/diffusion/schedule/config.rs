@@ -27,6 +27,11 @@ impl Sampler {
         ("flow_match_euler", Self::FlowMatchEuler),
     ];
 
+    /// Returns its name in parameters.
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, sampler)| *sampler == self).map_or("", |(name, _)| name)
+    }
+
     /// Returns the sampler of a name in parameters.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, sampler)| *sampler)
