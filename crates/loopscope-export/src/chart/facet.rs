@@ -55,7 +55,7 @@ impl<T> Facets<T> {
         let count = self.keys.len();
         let firsts = self.keys.iter().map(|key| key.first()).collect::<std::collections::BTreeSet<_>>().len().max(1);
         match count / firsts {
-            beside @ 2..=5 if firsts > 1 && count % firsts == 0 => beside,
+            beside @ 2..=5 if firsts > 1 && count.is_multiple_of(firsts) => beside,
             _ => columns(count),
         }
     }

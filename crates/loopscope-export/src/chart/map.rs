@@ -55,7 +55,7 @@ pub(super) fn map(source: &Source<'_>) -> Result<Outcome, ExportError> {
             figure.panels.push(Panel { title, x: x.clone(), y: y.clone(), marks });
         }
         figure.caption.push(format!(
-            "Linear projection of all {} embeddings onto their first two principal components, which keep {} of the variance: what lies apart here is apart, what lies together may not \
+            "Linear projection of all embeddings, n = {}, onto their first two principal components, which keep {} of the variance: what lies apart here is apart, what lies together may not \
              be. Every panel has the same axes.{}",
             every.len(),
             percent(plane.shares[0] + plane.shares[1]),

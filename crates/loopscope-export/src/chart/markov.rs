@@ -231,7 +231,7 @@ pub(super) fn timescales(source: &Source<'_>) -> Result<Outcome, ExportError> {
         shade.extend(steps.iter().map(|&lag| (lag, lag.clamp(floor, ceiling))));
         shade.push((lag_max * 1.04, floor));
         marks.push(Mark::Area { points: shade, fill: NEUTRAL, opacity: 0.28, outline: None });
-        for place in 0..3 {
+        for (place, dash) in DASHES.into_iter().enumerate() {
             let color = category(place);
             let bands: Vec<(f64, f64, f64)> = members
                 .iter()
@@ -252,7 +252,7 @@ pub(super) fn timescales(source: &Source<'_>) -> Result<Outcome, ExportError> {
                 .inspect(|(_, time)| infinite += usize::from(time.is_infinite()))
                 .map(|(lag, time)| (lag, time.clamp(floor, ceiling)))
                 .collect();
-            marks.push(Mark::Line { points: line.clone(), stroke: Stroke::new(color, 2.0).dashed(DASHES[place]) });
+            marks.push(Mark::Line { points: line.clone(), stroke: Stroke::new(color, 2.0).dashed(dash) });
             let shape = Shape::of(place);
             marks.push(Mark::Dots { points: line, radius: 3.2, shape, fill: color, opacity: 1.0, outline: None });
         }
@@ -263,9 +263,10 @@ pub(super) fn timescales(source: &Source<'_>) -> Result<Outcome, ExportError> {
     let bootstrap = source.details().options().bootstrap;
     figure.caption.push(format!(
         "−τ / ln |λ| of the chain of clusters estimated at each lag τ, the slowest three. Where a line is level the chain forgets as a Markov chain does. Bands of t2 and t3: {} % \
-         bootstrap intervals over runs ({} resamples).{}",
+         bootstrap intervals over runs ({} resamples). n = {}.{}",
         (bootstrap.level * 100.0).round(),
         bootstrap.resamples,
+        counted(source.details().runs().len(), "run"),
         if infinite > 0 { " Infinite timescales are drawn at the upper edge." } else { "" }
     ));
     finish(source, &mut figure, left_out);

@@ -1,7 +1,9 @@
 //! When runs come back to where they were.
 
 use super::barcode::{note_on_runs, part, shown_runs};
-use super::facet::{Facets, Names, PANELS_MAX, columns, finish, prompt_of_runs, prompts, run_name, subtitle};
+use super::facet::{
+    Facets, Names, PANELS_MAX, columns, finish, prompt_of_runs, prompts, run_name, subtitle, trajectories,
+};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{FRAME, INK};
@@ -59,8 +61,9 @@ pub(super) fn plot(source: &Source<'_>) -> Result<Outcome, ExportError> {
         }
         figure.caption.push(format!(
             "Black: the embeddings of two turns lie within ε = {} (cosine distance); the main diagonal, where a turn meets itself, is left out. RR: share of such pairs; DET: \
-             share of them on diagonals of at least 2. Runs that stopped in a cycle are drawn as stored.",
-            brief(epsilon)
+             share of them on diagonals of at least 2. Runs that stopped in a cycle are drawn as stored. n = {}.",
+            brief(epsilon),
+            trajectories(own.len())
         ));
         figure.caption.extend(names.key.clone());
         figure.caption.extend(note_on_runs(source));

@@ -281,7 +281,7 @@ impl Plan {
         let name = |panel: &Panel| x_labels_height(&panel.x, leans);
         let below = figure.panels.iter().map(name).fold(0.0, f64::max);
         // Names that lean below a panel without another one under it would reach into that one's neighbour.
-        let reaches = leans && figure.panels.len() % columns != 0;
+        let reaches = leans && !figure.panels.len().is_multiple_of(columns);
         let row_gap = if figure.is_shared && !reaches { ROW_GAP } else { ROW_GAP + below };
         let strips: Vec<Vec<String>> =
             figure.panels.iter().map(|panel| font::wrap(&panel.title, STRIP, true, panel_width, 3)).collect();

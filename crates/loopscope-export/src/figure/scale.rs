@@ -176,14 +176,16 @@ pub(crate) fn signed(text: &str) -> String {
 
 /// Writes a number with about three digits, as captions and cells have it.
 pub(crate) fn brief(value: f64) -> String {
-    let text = match value.abs() {
-        _ if value.is_infinite() => if value > 0.0 { "∞" } else { "-∞" }.to_owned(),
-        size if size == 0.0 => "0".to_owned(),
-        size if size < 1e-3 || size >= 1e6 => format!("{value:.1e}"),
-        size if size < 1.0 => format!("{value:.3}"),
-        size if size < 10.0 => format!("{value:.2}"),
-        size if size < 100.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
+    let size = value.abs();
+    let text = if value.is_infinite() {
+        if value > 0.0 { "∞" } else { "-∞" }.to_owned()
+    } else if size == 0.0 {
+        "0".to_owned()
+    } else if !(1e-3..1e6).contains(&size) {
+        format!("{value:.1e}")
+    } else {
+        let places = [1.0, 10.0, 100.0].iter().filter(|limit| size < **limit).count();
+        format!("{value:.places$}")
     };
     signed(&text)
 }
