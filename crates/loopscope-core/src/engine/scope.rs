@@ -241,6 +241,7 @@ fn models_of(registry: &dyn Registry, store: &Store, experiment: &Experiment) ->
 fn reason_of(error: &RegistryError) -> String {
     match error {
         RegistryError::UnknownModel { .. } => "this program has no model of that name".to_owned(),
+        RegistryError::NotHere { reason, .. } => reason.clone(),
         error => crate::causes::with_causes(error),
     }
 }

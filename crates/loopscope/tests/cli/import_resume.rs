@@ -211,8 +211,8 @@ fn an_embedder_that_is_not_here_leaves_out_what_only_it_could_give() {
     assert_eq!(incomplete.code, 1);
     assert!(
         incomplete.stdout.contains(
-            "computes what the models that are here can give; what only these could give stays missing: Nomic (this program has no \
-             model of that name)"
+            "computes what the models that are here can give; what only these could give stays missing: Nomic (its mixture of \
+             experts is not among the architectures that this program reads"
         ),
         "{}",
         incomplete.stdout
@@ -231,7 +231,8 @@ fn a_model_of_a_network_that_is_not_here_stops_its_runs_and_no_embedder() {
     let told = place.run(&["experiment", "resume", "latest"]);
     assert_eq!(told.code, 3, "{}", told.stderr);
     assert!(
-        told.stderr.contains("model \"BLIP2\" is not here: this program has no model of that name"),
+        told.stderr
+            .contains("model \"BLIP2\" is not here: its architecture is not among those that this program reads"),
         "{}",
         told.stderr
     );
