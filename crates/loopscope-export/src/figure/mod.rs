@@ -6,8 +6,10 @@
 //! Equal figures give equal bytes: no clock, no hash map, coordinates rounded to a hundredth of a pixel.
 
 pub(crate) mod color;
+mod field;
 pub(crate) mod font;
 mod layout;
+mod legend;
 mod mark;
 mod pdf;
 pub(crate) mod raster;
@@ -15,7 +17,8 @@ mod scale;
 pub(crate) mod svg;
 
 pub(crate) use color::Color;
-pub(crate) use layout::{ColorBar, Figure, LegendItem, Panel, Swatch};
+pub(crate) use layout::{Figure, Panel};
+pub(crate) use legend::{ColorBar, LegendItem, Swatch};
 pub(crate) use mark::{Anchor, Dash, Mark, Shape, Stroke};
 pub(crate) use pdf::pdf_of_svg;
 pub use raster::{PixelError, Raster};
