@@ -50,7 +50,7 @@ pub(super) fn work(
         (Ok(Ending::Exhausted), progress)
     };
     let outcome = match outcome {
-        Ok(ending) => conclude(engine, &mut store, &scope, ending, &progress)?,
+        Ok(ending) => conclude(engine, &mut store, &mut scope, ending, &progress)?,
         Err(error) => {
             // The first error is the one to tell; that the log could not be carried over as well adds nothing.
             store.checkpoint().ok();
@@ -66,12 +66,14 @@ pub(super) fn work(
 fn conclude(
     engine: &Engine<'_>,
     store: &mut Store,
-    scope: &Scope,
+    scope: &mut Scope,
     ending: Ending,
     progress: &Progress,
 ) -> Result<Outcome, EngineError> {
+    let done = store.progress(scope.experiment.id, &scope.embedder_inputs())?;
+    // A run that came back to where it was waits for nothing any more.
+    scope.keep_waited_for(&done);
     let experiment = &scope.experiment;
-    let done = store.progress(experiment.id, &scope.embedder_inputs())?;
     if scope.unavailable.is_empty() && !is_anything_remaining(experiment, &done) {
         let now = engine.clock.now();
         store.commit(&[Write::ExperimentCompleted(experiment.id, now)])?;
