@@ -10,7 +10,7 @@ use loopscope_core::clustering::{
     Algorithm, ClusteringError, ClusteringRequest, EmbeddingMatrix, OpticsCut, compute_clusterings, mixed_versions,
     record_failure,
 };
-use loopscope_core::experiment::{ClusteringResultId, ExperimentId, ModelName, OsEntropy, SystemClock};
+use loopscope_core::experiment::{Clock, ClusteringResultId, Entropy, ExperimentId, ModelName, OsEntropy, SystemClock};
 use loopscope_core::store::{ClusterRow, ClusteringRow, Store, StoredOutput};
 use serde_json::{Value, json};
 
@@ -136,7 +136,11 @@ fn run(arguments: &RunArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit
             Ok(ids) => made.extend(ids),
             Err(error) => {
                 let Some(of_the_work) = error.downcast_ref::<ClusteringError>() else { return Err(error) };
-                record_failure(&mut store, model, &experiments, of_the_work, (&SystemClock, &OsEntropy))?;
+                let clock_and_chance: (&dyn Clock, &dyn Entropy) = (&SystemClock, &OsEntropy);
+                // Of what is not of the work, such as a store that fails or somebody who stops it, nothing goes on.
+                if record_failure(&mut store, model, &experiments, of_the_work, clock_and_chance)? == 0 {
+                    return Err(error);
+                }
                 failed.push(error);
             }
         }
