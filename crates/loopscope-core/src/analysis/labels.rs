@@ -1,6 +1,6 @@
 //! Which cluster each output is in, turn by turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loopscope_analysis::symbolic::continued;
 
@@ -23,17 +23,15 @@ pub(super) struct Labels {
     /// Outputs of this experiment in each.
     pub(super) sizes: Vec<usize>,
     by_output: BTreeMap<(usize, u64), usize>,
-    /// How many outputs of this experiment the clustering covers.
-    covered: usize,
+    /// The outputs of this experiment that the clustering covers, outliers too.
+    covered: BTreeSet<(usize, u64)>,
 }
 
 impl Labels {
     /// Returns the labels of a strand, `None` for an outlier or an output that was not clustered, with its cycle continued.
     pub(super) fn sequence(&self, material: &Material<'_>, strand: &Strand) -> Vec<Option<usize>> {
-        let length = material.runs[strand.run].run.key.network.len() as u64;
-        let number = |turn: usize| strand.position as u64 + turn as u64 * length;
         let stored: Vec<Option<usize>> =
-            (0..strand.len()).map(|turn| self.by_output.get(&(strand.run, number(turn))).copied()).collect();
+            outputs_of(material, strand).map(|output| self.by_output.get(&output).copied()).collect();
         match strand.period {
             Some(period) if strand.continued_len() > strand.len() && period < strand.len() => {
                 continued(&stored, strand.len() - 1 - period, strand.continued_len())
@@ -43,9 +41,17 @@ impl Labels {
     }
 
     /// Returns how many outputs of strands the clustering does not cover: it was made of a part, or before they came.
-    pub(super) fn uncovered(&self, strands: &[Strand]) -> usize {
-        strands.iter().map(Strand::len).sum::<usize>().saturating_sub(self.covered)
+    pub(super) fn uncovered(&self, material: &Material<'_>, strands: &[Strand]) -> usize {
+        let outputs = strands.iter().flat_map(|strand| outputs_of(material, strand));
+        outputs.filter(|output| !self.covered.contains(output)).count()
     }
+}
+
+/// Returns the run and number of each stored output of a strand.
+fn outputs_of(material: &Material<'_>, strand: &Strand) -> impl Iterator<Item = (usize, u64)> {
+    let length = material.runs[strand.run].run.key.network.len() as u64;
+    let (run, position) = (strand.run, strand.position as u64);
+    (0..strand.len() as u64).map(move |turn| (run, position + turn * length))
 }
 
 /// Calls `visit` for each group of strands of each embedder that is clustered, with the labels of its members.
@@ -58,7 +64,7 @@ pub(super) fn each_labelled_group(
     for embedder in material.embedders() {
         let strands = survey.stored_strands(material, &embedder)?;
         let labels = labels(material, &embedder, options)?;
-        note_clustering(analysis, &embedder, labels.as_ref(), &strands);
+        note_clustering(analysis, material, &embedder, (labels.as_ref(), &strands));
         let Some(labels) = labels else { continue };
         survey.count_continued(&strands);
         for (group, members) in of_strands(material, &strands, embedder.as_str(), options.by) {
@@ -107,16 +113,19 @@ pub(super) fn labels(
         order.iter().enumerate().map(|(number, (medoid, _, _))| (*medoid, number)).collect();
     let run_of: BTreeMap<_, usize> =
         material.runs.iter().enumerate().map(|(index, material)| (material.run.id, index)).collect();
-    let by_output = stored
-        .iter()
-        .filter_map(|label| {
-            Some(((*run_of.get(&label.run_id)?, label.sequence_number.0), *number_of.get(&label.medoid?)?))
-        })
-        .collect();
+    let (mut by_output, mut covered) = (BTreeMap::new(), BTreeSet::new());
+    for label in &stored {
+        let Some(&run) = run_of.get(&label.run_id) else { continue };
+        let output = (run, label.sequence_number.0);
+        covered.insert(output);
+        if let Some(&number) = label.medoid.and_then(|medoid| number_of.get(&medoid)) {
+            by_output.insert(output, number);
+        }
+    }
     let medoids = order.iter().map(|(medoid, _, _)| *medoid).collect();
     let sizes = order.iter().map(|(_, size, _)| *size).collect();
     let names = order.into_iter().map(|(_, _, name)| name).collect();
-    Ok(Some(Labels { clustering, names, medoids, sizes, by_output, covered: stored.len() }))
+    Ok(Some(Labels { clustering, names, medoids, sizes, by_output, covered }))
 }
 
 fn short(id: &str) -> String {
@@ -124,14 +133,19 @@ fn short(id: &str) -> String {
 }
 
 /// Notes which clustering was used, and what it leaves out; or that there is none.
-fn note_clustering(analysis: &mut Analysis, embedder: &ModelName, labels: Option<&Labels>, strands: &[Strand]) {
+fn note_clustering(
+    analysis: &mut Analysis,
+    material: &Material<'_>,
+    embedder: &ModelName,
+    (labels, strands): (Option<&Labels>, &[Strand]),
+) {
     match labels {
         None => analysis
             .notes
             .push(format!("{embedder}: no clustering is stored; `loopscope cluster run {embedder}` makes one")),
         Some(labels) => {
             let clustering = &labels.clustering;
-            let uncovered = labels.uncovered(strands);
+            let uncovered = labels.uncovered(material, strands);
             let rest = if uncovered > 0 {
                 format!("; {uncovered} outputs are not in it and count as outliers")
             } else {

@@ -45,15 +45,15 @@ impl Details<'_> {
     pub fn clusters(&self) -> Result<Vec<ClusterDetail>, AnalysisError> {
         let mut found = Vec::new();
         for embedder in self.embedders() {
-            let strands = self.material.strands(&embedder)?.strands;
             let Some(labels) = labels(&self.material, &embedder, &self.options)? else { continue };
+            let strands = self.material.strands(&embedder)?.strands;
             let sequence = |strand: &Strand| LabelSequence {
                 key: Self::key(&embedder, strand),
                 labels: labels.sequence(&self.material, strand),
                 stored: strand.len(),
             };
             found.push(ClusterDetail {
-                uncovered: labels.uncovered(&strands),
+                uncovered: labels.uncovered(&self.material, &strands),
                 sequences: strands.iter().map(sequence).collect(),
                 clustering: labels.clustering.clone(),
                 names: labels.names.clone(),
