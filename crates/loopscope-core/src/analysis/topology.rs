@@ -9,6 +9,7 @@ use loopscope_analysis::symbolic::run_lengths;
 use ripsaw::{Bar, DiagramMetric, DistanceOptions, GroundNorm, InfiniteBars, Metric, PointCloud, WassersteinOrder};
 
 use super::cycles::repeated_share;
+use super::detail::DistanceKind;
 use super::divergence::mean_over_pairs;
 use super::estimate::{bootstrap_cell, counted, few_runs, mean_cell, remark};
 use super::group::{columns, group_of_run, of_strands};
@@ -193,19 +194,13 @@ fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> 
         ],
     );
     let matrix_of = |members: &[&Held], dimension: usize| matrix_of(members, dimension, options.threads);
-    let kinds = ["same network and prompt", "same network, other prompt", "other network"];
     for (embedder, name) in material.embedders().iter().enumerate() {
         let members: Vec<&Held> = held.iter().filter(|one| one.embedder == embedder).collect();
         let matrices = [matrix_of(&members, 0)?, matrix_of(&members, 1)?];
-        for (kind, title) in kinds.iter().enumerate() {
+        for kind in DistanceKind::ALL {
             let is_kind = |a: usize, b: usize| {
                 let key = |place: usize| &material.runs[members[place].run].run.key;
-                let found = match (key(a).network == key(b).network, key(a).initial_prompt == key(b).initial_prompt) {
-                    (true, true) => 0,
-                    (true, false) => 1,
-                    (false, _) => 2,
-                };
-                found == kind
+                DistanceKind::of(key(a), key(b)) == kind
             };
             let pairs: Vec<(usize, usize)> =
                 (0..members.len()).flat_map(|b| (0..b).map(move |a| (a, b))).filter(|&(a, b)| is_kind(a, b)).collect();
@@ -216,7 +211,7 @@ fn distance_table(material: &Material<'_>, held: &[Held], options: &Options) -> 
             };
             table.row(vec![
                 Cell::text(name.as_str()),
-                Cell::text(*title),
+                Cell::text(kind.title()),
                 Cell::count(members.len()),
                 Cell::count(pairs.len()),
                 estimate(&matrices[0]),

@@ -3,7 +3,7 @@
 use super::super::AnalysisError;
 use super::super::topology::{diagrams, entropy_of, matrix_of, sampled_runs};
 use super::Details;
-use crate::experiment::ModelName;
+use crate::experiment::{ModelName, RunKey};
 
 /// One run's diagram in the space of one embedder.
 #[derive(Clone, Debug)]
@@ -30,6 +30,17 @@ pub enum DistanceKind {
 }
 
 impl DistanceKind {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 3] = [Self::SamePrompt, Self::OtherPrompt, Self::OtherNetwork];
+
+    pub(in crate::analysis) fn of(a: &RunKey, b: &RunKey) -> Self {
+        match (a.network == b.network, a.initial_prompt == b.initial_prompt) {
+            (true, true) => Self::SamePrompt,
+            (true, false) => Self::OtherPrompt,
+            (false, _) => Self::OtherNetwork,
+        }
+    }
+
     /// Returns the words of `analyse topology`.
     #[must_use]
     pub const fn title(self) -> &'static str {
@@ -100,13 +111,7 @@ impl Details<'_> {
                 for b in 0..members.len() {
                     for a in 0..b {
                         let key = |member: usize| &self.material.runs[members[member].run].run.key;
-                        let same_network = key(a).network == key(b).network;
-                        let same_prompt = key(a).initial_prompt == key(b).initial_prompt;
-                        let kind = match (same_network, same_prompt) {
-                            (true, true) => DistanceKind::SamePrompt,
-                            (true, false) => DistanceKind::OtherPrompt,
-                            (false, _) => DistanceKind::OtherNetwork,
-                        };
+                        let kind = DistanceKind::of(key(a), key(b));
                         let distance = matrix[a * members.len() + b];
                         found.push(DistanceDetail { embedder: name.clone(), dimension, kind, distance });
                     }
