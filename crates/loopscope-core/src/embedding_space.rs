@@ -90,6 +90,28 @@ pub(crate) fn count_spaces(
     Ok(counts)
 }
 
+/// Returns why vectors that a model makes now do not compare with those that an experiment has of it; `None` where they do,
+/// or where it has none.
+///
+/// # Errors
+///
+/// [`StoreError`].
+pub fn space_mismatch(
+    store: &Store,
+    experiment: ExperimentId,
+    model: &ModelName,
+    info: &ModelInfo,
+) -> Result<Option<String>, StoreError> {
+    Ok(mismatch(&count_spaces(store, model, &[experiment])?, info))
+}
+
+/// The same, of the spaces that vectors lie in, most first.
+pub(crate) fn mismatch(spaces: &SpaceCounts, info: &ModelInfo) -> Option<String> {
+    let ((stored, _), here) = (spaces.first()?, EmbeddingSpace::of_info(info)?);
+    let (stored_told, here_told) = (stored.told_from(&[&here]), here.told_from(&[stored]));
+    (*stored != here).then(|| format!("its vectors were made with {stored_told}, and here it has {here_told}"))
+}
+
 /// Says how many vectors lie in each of several spaces: `8 with revision 2, 4 with revision 1`.
 pub(crate) fn told_counts(counts: &SpaceCounts) -> String {
     let spaces: Vec<&EmbeddingSpace> = counts.iter().map(|(space, _)| space).collect();

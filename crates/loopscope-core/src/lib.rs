@@ -11,7 +11,7 @@ pub mod clustering;
 pub mod codec;
 pub mod config;
 pub mod doctor;
-mod embedding_space;
+pub mod embedding_space;
 pub mod engine;
 pub mod experiment;
 pub mod export;

@@ -11,8 +11,8 @@ use super::material::{Material, Strand};
 use super::report::{Analysis, Cell, ResultTable};
 use super::survey::Survey;
 use super::{AnalysisError, Options};
-use crate::backend::{LoadedModel, ModelInfo, Registry};
-use crate::embedding_space::EmbeddingSpace;
+use crate::backend::{LoadedModel, Registry};
+use crate::embedding_space::mismatch;
 use crate::experiment::{ModelKind, ModelName, Vector};
 
 /// Where drift is measured from.
@@ -68,7 +68,10 @@ fn embed_prompts(
     if info.kind != ModelKind::TextEmbedder {
         return Err(format!("{embedder} embeds pictures, and a prompt is a text"));
     }
-    check_space(material, embedder, &info)?;
+    let spaces = material.spaces(embedder).map_err(|error| error.to_string())?;
+    if let Some(why) = mismatch(&spaces, &info) {
+        return Err(why);
+    }
     let LoadedModel::TextEmbedder(mut model) = registry.load(&info).map_err(|error| error.to_string())? else {
         return Err(format!("{embedder} is no text embedder here"));
     };
@@ -83,17 +86,6 @@ fn embed_prompts(
         }
     }
     Ok(vectors)
-}
-
-/// Refuses a model that embeds into another space than the one that the stored vectors lie in.
-fn check_space(material: &Material<'_>, embedder: &ModelName, info: &ModelInfo) -> Result<(), String> {
-    let spaces = material.spaces(embedder).map_err(|error| error.to_string())?;
-    let (Some((stored, _)), Some(here)) = (spaces.first(), EmbeddingSpace::of_info(info)) else { return Ok(()) };
-    if *stored == here {
-        return Ok(());
-    }
-    let (stored_told, here_told) = (stored.told_from(&[&here]), here.told_from(&[stored]));
-    Err(format!("its vectors were made with {stored_told}, and here it has {here_told}"))
 }
 
 /// Notes where prompts were not embedded, and why.
