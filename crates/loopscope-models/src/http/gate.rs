@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a thread waits at a gate that a server has shut. An interrupt is heard after that at the latest; a longer
-/// pause is handed to the engine, which waits without a thread.
+/// How long a thread waits at a gate that a server has shut; a longer pause is handed to the engine at once, which waits
+/// without a thread.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest pause that is believed.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
@@ -43,20 +43,29 @@ impl Gate {
     ///
     /// How much longer the server wants none, when that is longer than a thread should wait.
     pub(super) fn wait(&self) -> Result<(), Duration> {
-        let shut = self.lock().shut_until.saturating_duration_since(Instant::now());
-        sleep(shut.min(PATIENCE));
-        let still = self.lock().shut_until.saturating_duration_since(Instant::now());
-        if !still.is_zero() && shut > PATIENCE {
-            return Err(still);
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            // Another thread's answer may lengthen the pause meanwhile, or begin one while this thread waits for its turn.
+            let shut_until = self.lock().shut_until;
+            let pause = shut_until.saturating_duration_since(Instant::now());
+            if shut_until > patience {
+                return Err(pause);
+            }
+            if !pause.is_zero() {
+                sleep(pause);
+                continue;
+            }
+            let start = {
+                let mut state = self.lock();
+                let start = state.next.max(Instant::now());
+                state.next = start + self.interval;
+                start
+            };
+            sleep(start.saturating_duration_since(Instant::now()));
+            if self.lock().shut_until <= Instant::now() {
+                return Ok(());
+            }
         }
-        let start = {
-            let mut state = self.lock();
-            let start = state.next.max(Instant::now());
-            state.next = start + self.interval;
-            start
-        };
-        sleep(start.saturating_duration_since(Instant::now()));
-        Ok(())
     }
 
     /// Shuts the gate, because a server asked for it.
@@ -84,5 +93,19 @@ mod tests {
         gate.shut(Duration::from_millis(20));
         gate.wait().unwrap();
         assert!(began.elapsed() >= Duration::from_millis(20));
+    }
+
+    #[test]
+    fn a_pause_that_grows_while_a_thread_waits_holds_it_for_all_of_it() {
+        let gate = Gate::new(None);
+        let began = Instant::now();
+        gate.shut(Duration::from_millis(40));
+        std::thread::scope(|scope| {
+            scope.spawn(|| gate.shut(Duration::from_millis(120)));
+            gate.wait().unwrap();
+        });
+        assert!(began.elapsed() >= Duration::from_millis(120));
+        gate.shut(PATIENCE * 2);
+        assert!(gate.wait().unwrap_err() > PATIENCE, "handed over at once");
     }
 }
