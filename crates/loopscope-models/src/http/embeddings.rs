@@ -36,15 +36,33 @@ impl TextEmbedder {
     }
 }
 
+impl TextEmbedder {
+    /// Sends each text alone, until one fails for another reason than itself: the rest would fail for the same.
+    fn one_by_one(&self, batch: &[&str]) -> Vec<Vectored> {
+        let mut stopped: Option<ModelError> = None;
+        let mut call = |text: &str| {
+            if let Some(error) = &stopped {
+                return Err(copy_of(error));
+            }
+            let vectors = self.call(&[text]).map_err(|fault| {
+                if !fault.may_be_one_input {
+                    stopped = Some(copy_of(&fault.error));
+                }
+                fault.error
+            })?;
+            only(vectors)
+        };
+        batch.iter().map(|text| call(text)).collect()
+    }
+}
+
 impl EmbedsTexts for TextEmbedder {
     /// Calls once for all texts. When the server refuses them together, each is sent alone, so that one text that it
     /// cannot take costs that one only.
     fn embed(&mut self, batch: &[&str]) -> Vec<Vectored> {
         match self.call(batch) {
             Ok(vectors) => vectors,
-            Err(fault) if fault.may_be_one_input && batch.len() > 1 => {
-                batch.iter().map(|text| self.call(&[text]).map_err(ModelError::from).and_then(only)).collect()
-            }
+            Err(fault) if fault.may_be_one_input && batch.len() > 1 => self.one_by_one(batch),
             Err(fault) => batch.iter().map(|_| Err(copy_of(&fault.error))).collect(),
         }
     }
