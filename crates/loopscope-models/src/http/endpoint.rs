@@ -80,6 +80,7 @@ impl Endpoint {
             .timeout_per_read(Some(config.idle_timeout))
             .timeout_per_write(Some(config.idle_timeout))
             .timeout_global(Some(config.timeout))
+            .max_idle_connections(config.concurrency)
             .max_idle_connections_per_host(config.concurrency)
             .build()
             .new_agent();
