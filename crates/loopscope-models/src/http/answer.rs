@@ -187,6 +187,25 @@ pub(super) fn parse<'de, T: Deserialize<'de>>(endpoint: &Endpoint, bytes: &'de [
     })
 }
 
+/// Reads the one message of a chat's answer, of which `what` there may be one.
+///
+/// # Errors
+///
+/// [`Fault`], also when the model refused.
+pub(super) fn message_of(endpoint: &Endpoint, bytes: &[u8], what: &str) -> Result<Message, Fault> {
+    let chat: Chat = parse(endpoint, bytes)?;
+    let mut choices = chat.choices.ok_or_else(|| lacking(endpoint, "choices", bytes))?.0;
+    if choices.len() > 1 {
+        return Err(endpoint.fault(&format!("gave {} {what}", choices.len())));
+    }
+    let message = choices.pop().and_then(|choice| choice.message);
+    let message = message.ok_or_else(|| lacking(endpoint, "a message", bytes))?;
+    match message.refusal.as_ref().filter(|refusal| !refusal.is_empty()) {
+        Some(refusal) => Err(endpoint.fault(&format!("refused: {}", one_line(&endpoint.redact(refusal))))),
+        None => Ok(message),
+    }
+}
+
 /// Returns the fault of an answer that lacks `what`: the error that it holds instead, or that it is missing.
 pub(super) fn lacking(endpoint: &Endpoint, what: &str, bytes: &[u8]) -> Fault {
     let start = &bytes[..bytes.len().min(ERROR_BYTES)];

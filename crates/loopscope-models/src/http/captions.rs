@@ -7,9 +7,9 @@ use loopscope_core::experiment::Picture;
 use serde_json::{Map, Value, json};
 
 use super::Remote;
-use super::answer::{Chat, lacking, parse};
+use super::answer::message_of;
 use super::endpoint::Endpoint;
-use super::fault::{Fault, one_line};
+use super::fault::Fault;
 use crate::registry::Dialect;
 
 /// The longest answer that a caption may be in: some models think aloud.
@@ -31,16 +31,7 @@ impl Describer {
         let endpoint = &self.remote.endpoint;
         let body = self.remote.finished(self.request(request)?);
         let answer = endpoint.post("chat/completions", &body, ANSWER_BYTES_MAX)?;
-        let chat: Chat = parse(endpoint, &answer.bytes)?;
-        let choices = chat.choices.ok_or_else(|| lacking(endpoint, "choices", &answer.bytes))?.0;
-        if choices.len() != 1 {
-            return Err(endpoint.fault(&format!("gave {} captions for one picture", choices.len())));
-        }
-        let message = choices.into_iter().next().and_then(|choice| choice.message);
-        let message = message.ok_or_else(|| lacking(endpoint, "a message", &answer.bytes))?;
-        if let Some(refusal) = message.refusal.filter(|refusal| !refusal.is_empty()) {
-            return Err(endpoint.fault(&format!("refused: {}", one_line(&endpoint.redact(&refusal)))));
-        }
+        let message = message_of(endpoint, &answer.bytes, "captions for one picture")?;
         // An empty caption is one; a missing one is none.
         let caption = message.content.ok_or_else(|| endpoint.fault("answered without a text"))?.0;
         if caption.len() > CAPTION_BYTES_MAX {

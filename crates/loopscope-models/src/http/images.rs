@@ -9,7 +9,7 @@ use loopscope_core::experiment::Picture;
 use serde_json::{Map, Value, json};
 
 use super::Remote;
-use super::answer::{Chat, Pictures, lacking, parse};
+use super::answer::{Pictures, lacking, message_of, parse};
 use super::endpoint::{Answer, Large, large};
 use super::fault::Fault;
 use crate::registry::Dialect;
@@ -119,14 +119,11 @@ impl Painter {
 
     fn chat_picture(&self, bytes: &[u8]) -> Result<Given, Fault> {
         let endpoint = &self.remote.endpoint;
-        let answer: Chat = parse(endpoint, bytes)?;
-        let choices = answer.choices.ok_or_else(|| lacking(endpoint, "choices", bytes))?.0;
-        let message = choices.into_iter().next().and_then(|choice| choice.message);
-        let message = message.ok_or_else(|| lacking(endpoint, "a message", bytes))?;
-        if let Some(refusal) = message.refusal.filter(|refusal| !refusal.is_empty()) {
-            return Err(endpoint.fault(&format!("refused: {}", super::fault::one_line(&endpoint.redact(&refusal)))));
-        }
+        let message = message_of(endpoint, bytes, "answers to one prompt")?;
         let pictures = message.images.map(|images| images.0).unwrap_or_default();
+        if pictures.len() > 1 {
+            return Err(endpoint.fault(&format!("gave {} pictures for one prompt", pictures.len())));
+        }
         match pictures.into_iter().next().and_then(|picture| picture.image_url) {
             Some(address) => Ok(Given::Address(address.0)),
             None => Err(endpoint.fault("answered without a picture; does the model paint?")),
