@@ -7,6 +7,7 @@ use std::time::Duration;
 use loopscope_core::backend::nearest_name;
 use loopscope_core::codec::PIXELS_MAX;
 use loopscope_core::experiment::{ModelKind, ModelName, parse_size};
+use serde_json::Value;
 use toml::Value as Toml;
 
 use super::section::{Section, address, text};
@@ -124,8 +125,10 @@ fn endpoint_of(name: &str, table: &toml::Table, problems: &mut Vec<String>) -> O
     let seconds = |section: &mut Section<'_, '_>, key: &str, usual: f64| {
         Duration::from_secs_f64(section.number(key, 0.1, 86_400.0).unwrap_or(usual))
     };
-    let key_env = key_env(&mut section, table);
-    let key_header = section.read("key_header", "the name of a header, such as \"api-key\"", header);
+    let of_variable = "the name of an environment variable in capitals, such as \"OPENAI_API_KEY\"";
+    let key_env = unshown(&mut section, ("key_env", table.get("key_env")), of_variable, variable);
+    let of_header = "the name of a header, such as \"api-key\"";
+    let key_header = unshown(&mut section, ("key_header", table.get("key_header")), of_header, header);
     let concurrency = section.integer("concurrency", 1..=64).unwrap_or(4);
     let requests_per_minute = section.number("requests_per_minute", 0.01, 1e6);
     let connect_timeout = seconds(&mut section, "connect_timeout_s", 10.0);
@@ -168,16 +171,16 @@ fn url_of(section: &mut Section<'_, '_>, dialect: Option<Dialect>) -> Option<Bas
     }
 }
 
-/// Reads the name of an environment variable. What stands there instead is not shown: it may be a key.
-fn key_env(section: &mut Section<'_, '_>, table: &toml::Table) -> Option<String> {
-    let value = table.get("key_env")?;
-    let name = variable(value);
+/// Reads what a key could stand in for by mistake. A value that does not fit is therefore not shown.
+fn unshown(
+    section: &mut Section<'_, '_>,
+    (key, value): (&str, Option<&Toml>),
+    expected: &str,
+    read: impl FnOnce(&Toml) -> Option<String>,
+) -> Option<String> {
+    let name = read(value?);
     if name.is_none() {
-        section.wrong(
-            "key_env",
-            "expected the name of an environment variable in capitals, such as \"OPENAI_API_KEY\"; keys \
-             themselves do not belong into the file",
-        );
+        section.wrong(key, &format!("expected {expected}; keys themselves do not belong into the file"));
     }
     name
 }
@@ -191,7 +194,8 @@ fn variable(value: &Toml) -> Option<String> {
 }
 
 fn header(value: &Toml) -> Option<String> {
-    text(value).filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+    let fits = |name: &String| name.len() <= 64 && !name.to_ascii_lowercase().starts_with("sk-");
+    text(value).filter(fits).filter(|name| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
 /// What it takes to read a model's table.
@@ -217,10 +221,13 @@ impl ModelReader<'_> {
             return None;
         };
         let family = section.word("family", &Family::ALL.map(Family::as_str), Family::from_word);
-        let kind = section.word("kind", &ModelKind::ALL.map(ModelKind::as_str), kind_of);
+        let kind = section.word("kind", &ModelKind::ALL.map(ModelKind::as_str), ModelKind::from_word);
         let parameters = section.free("parameters");
         let known = Known::of(self.name);
         if *place == "endpoint" {
+            if section.has("family") {
+                section.wrong("family", "only a model with a directory or a repository has it");
+            }
             let kind = self.kind(&mut section, kind.or(known.map(|known| known.kind)))?;
             let place = self.remote(&mut section, kind)?;
             return Some(GivenModel { kind, parameters, place: Place::Remote(place) });
@@ -302,11 +309,8 @@ impl ModelReader<'_> {
         let batch = section.integer("batch", 1..=1024).unwrap_or(32);
         let prices = prices_of(section);
         let extra = section.free("extra");
-        for key in extra.keys().filter(|key| is_secret(key)) {
-            section.wrong(
-                &format!("extra.{key}"),
-                "it would be stored with every result; name the key's variable in key_env",
-            );
+        for key in extra.iter().flat_map(|(key, value)| secrets_in(&format!("extra.{key}"), key, value)) {
+            section.wrong(&key, "it would be stored with every result; name the key's variable in key_env");
         }
         Some(RemoteModel {
             revision: section.text("revision"),
@@ -322,26 +326,45 @@ impl ModelReader<'_> {
     }
 }
 
-/// Whether a field is one that keys are put into.
-fn is_secret(field: &str) -> bool {
-    let plain: String = field.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-    ["apikey", "key", "authorization", "secret", "password", "token", "accesstoken", "apitoken"]
-        .contains(&plain.as_str())
-}
-
-fn prices_of(section: &mut Section<'_, '_>) -> Prices {
-    let mut price = |key: &str| section.number(key, 0.0, 1e9);
-    let per_call = price("price_per_call").or_else(|| price("price_per_image"));
-    let both = price("price_per_million_tokens");
-    Prices {
-        per_call,
-        per_million_input_tokens: price("price_per_million_input_tokens").or(both),
-        per_million_output_tokens: price("price_per_million_output_tokens").or(both),
+/// Returns the paths of the fields that keys are put into, at any depth.
+fn secrets_in(path: &str, key: &str, value: &Value) -> Vec<String> {
+    if is_secret(key) {
+        return vec![path.to_owned()];
+    }
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(key, value)| secrets_in(&format!("{path}.{key}"), key, value)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(|item| secrets_in(path, "", item)).collect(),
+        _ => Vec::new(),
     }
 }
 
-pub(super) fn kind_of(word: &str) -> Option<ModelKind> {
-    ModelKind::ALL.into_iter().find(|kind| kind.as_str() == word)
+/// Whether a field is one that keys are put into.
+fn is_secret(field: &str) -> bool {
+    let plain: String = field.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let endings = ["apikey", "authorization", "secret", "password", "accesstoken", "apitoken", "bearer"];
+    ["key", "token"].contains(&plain.as_str()) || endings.iter().any(|ending| plain.ends_with(ending))
+}
+
+fn prices_of(section: &mut Section<'_, '_>) -> Prices {
+    let twice = [
+        ("price_per_image", ["price_per_call", "price_per_call"]),
+        ("price_per_million_tokens", ["price_per_million_input_tokens", "price_per_million_output_tokens"]),
+    ];
+    for (key, [one, other]) in twice {
+        if section.has(key) && section.has(one) && section.has(other) {
+            section.wrong(key, &format!("{one} says the same; give one of them"));
+        }
+    }
+    let mut price = |key: &str| section.number(key, 0.0, 1e9);
+    let (per_call, per_image, both) =
+        (price("price_per_call"), price("price_per_image"), price("price_per_million_tokens"));
+    Prices {
+        per_call: per_call.or(per_image),
+        per_million_input_tokens: price("price_per_million_input_tokens").or(both),
+        per_million_output_tokens: price("price_per_million_output_tokens").or(both),
+    }
 }
 
 fn repository(value: &Toml) -> Option<String> {

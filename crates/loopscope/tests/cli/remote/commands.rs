@@ -30,10 +30,11 @@ endpoint = "cloud"
 kind = "image_embedder"
 model = "x"
 batch = 3
-extra = { api_key = "sk-0123456789abcdef" }
+extra = { api_key = "sk-0123456789abcdef", body = [{ "X-API-Key" = "sk-0123456789abcdef", max_tokens = 9 }] }
 
 [endpoints.cloud]
 dialect = "openai"
+key_header = "Bearer sk-0123456789abcdef"
 url = "https://api.openai.com/v1"
 
 [models.DummyT2I]
