@@ -70,21 +70,22 @@ impl Absent<'_> {
             Absence::NotInThisBuild => {
                 lines.push("build it with `cargo build --release --features candle,hub`".to_owned());
             }
-            Absence::NotDownloaded | Absence::Broken(_) if self.known.is_some_and(|known| known.family.is_some()) => {
+            Absence::NotDownloaded => lines.push(format!("`loopscope model pull {}` downloads it", self.name)),
+            Absence::Broken(_) if self.known.is_some_and(|known| known.family.is_some()) => {
                 lines.push(format!("`loopscope model pull {}` downloads it", self.name));
             }
-            Absence::NotNative | Absence::NotDownloaded | Absence::Broken(_) => {}
+            Absence::NotNative | Absence::Broken(_) => {}
         }
         if let Some(known) = self.known
+            && let Some(dialect) = known.servers.first()
             && !matches!(self.absence, Absence::NoKey { .. } | Absence::NoRemote)
         {
-            if let Some(dialect) = known.servers.first() {
-                let before = if lines.is_empty() { "" } else { "or " };
-                lines.push(format!("{before}have a server run it, and write into models.toml:"));
-                lines.push(remote_lines(known, *dialect));
-            } else if lines.is_empty() {
-                lines.push("`loopscope model list --installed` shows what is here".to_owned());
-            }
+            let before = if lines.is_empty() { "" } else { "or " };
+            lines.push(format!("{before}have a server run it, and write into models.toml:"));
+            lines.push(remote_lines(known, *dialect));
+        }
+        if lines.is_empty() {
+            lines.push("`loopscope model list --installed` shows what is here".to_owned());
         }
         lines.join("\n")
     }

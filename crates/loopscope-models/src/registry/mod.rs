@@ -21,7 +21,7 @@ use loopscope_core::experiment::{ModelKind, ModelName};
 use serde_json::{Map, Value};
 
 use self::absent::{Absence, Absent};
-use self::catalogue::{CATALOGUE, Known};
+use self::catalogue::{CATALOGUE, Known, is_commit};
 use self::file::{GivenModel, ModelsFile, Place};
 use self::remote::Served;
 use crate::family::Family;
@@ -139,7 +139,11 @@ impl ModelRegistry {
     #[must_use]
     pub fn listing(&self, name: &ModelName) -> Option<Listing> {
         let meaning = self.meaning(name).ok()?;
-        let known = Known::of(name.as_str());
+        let known = self.known(name);
+        let source = self.source(name);
+        let repository =
+            source.as_ref().map(|(repository, ..)| repository.as_str()).or(known.map(|known| known.repository));
+        let revision = source.as_ref().map(|(_, revision, _)| revision.as_str()).or(known.map(|known| known.revision));
         let mut listing = Listing {
             name: name.clone(),
             kind: ModelKind::TextToImage,
@@ -148,9 +152,9 @@ impl ModelRegistry {
             remedy: String::new(),
             backend: "candle",
             family: known.and_then(|known| known.family).map(Family::as_str),
-            repository: known.map(|known| known.repository.to_owned()),
-            revision: known.map(|known| known.revision.to_owned()),
-            is_pinned: known.is_some_and(Known::is_pinned),
+            repository: repository.map(str::to_owned),
+            revision: revision.map(str::to_owned),
+            is_pinned: revision.is_some_and(is_commit),
             licence: known.map(|known| known.licence),
             is_gated: known.is_some_and(|known| known.is_gated),
             download_bytes: known.map(Known::download_bytes),
@@ -199,6 +203,16 @@ impl ModelRegistry {
             }
         }
         Some(listing)
+    }
+
+    /// Returns what the catalogue says of a name: nothing where the user's file puts other weights in its place.
+    fn known(&self, name: &ModelName) -> Option<&'static Known> {
+        let known = Known::of(name.as_str());
+        match self.file.models.get(name).map(|given| &given.place) {
+            Some(Place::Directory { .. }) => None,
+            Some(Place::Repository { repository, .. }) => known.filter(|known| known.repository == *repository),
+            Some(Place::Remote(_)) | None => known,
+        }
     }
 
     /// Returns what a model costs, where the user's file says so.
@@ -258,7 +272,7 @@ impl ModelRegistry {
         if is_dummy(name.as_str()) {
             return Ok(Meaning::Dummy);
         }
-        let known = Known::of(name.as_str());
+        let known = self.known(name);
         let absent = |kind, absence| Meaning::Absent(Absent { name, kind, known, absence });
         if let Some(given) = self.file.models.get(name) {
             return Ok(self.given_meaning(name, given, known));
