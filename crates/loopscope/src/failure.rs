@@ -10,7 +10,7 @@ use loopscope_core::engine::EngineError;
 use loopscope_core::import::legacy::ImportError;
 use loopscope_core::store::{MergeError, StoreError};
 use loopscope_export::ExportError;
-use loopscope_models::ModelsFileError;
+use loopscope_models::{ModelsFileError, PullError};
 
 use crate::args::Global;
 use crate::command::export::hint as hint_of_export;
@@ -190,6 +190,9 @@ fn hint_of(error: &anyhow::Error, global: &Global) -> Option<String> {
     }
     if let Some(remedy) = remedy_of(error) {
         return Some(remedy);
+    }
+    if error.chain().any(|cause| matches!(cause.downcast_ref(), Some(PullError::Failed { .. }))) {
+        return Some("try again: what is downloaded is kept, and a file goes on where it was".to_owned());
     }
     let merge = error.chain().find_map(|cause| cause.downcast_ref::<MergeError>());
     if let Some(hint) = merge.and_then(|error| crate::command::merge::hint(error, global)) {

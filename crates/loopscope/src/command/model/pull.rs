@@ -33,19 +33,16 @@ pub(super) fn pull(registry: &ModelRegistry, name: &ModelName, global: &Global, 
 }
 
 fn told(error: PullError) -> anyhow::Error {
+    // Nothing that people typed is wrong; `failure` has the hint.
+    if matches!(error, PullError::Failed { .. }) {
+        return error.into();
+    }
     let hint = match &error {
         PullError::NotInThisBuild { remedy } | PullError::Refused { remedy, .. } => Some(remedy.clone()),
         PullError::Offline { .. } => Some("unset HF_HUB_OFFLINE, or put the files into the hub's cache".to_owned()),
-        PullError::Failed { .. } => {
-            Some("try again: what is downloaded is kept, and a file goes on where it was".to_owned())
-        }
         _ => Some("`loopscope model list` shows which models run in this process".to_owned()),
     };
-    match error {
-        // Nothing that people typed is wrong.
-        PullError::Failed { .. } => anyhow::Error::from(error).context(hint.unwrap_or_default()),
-        error => UsageError { message: error.to_string(), hint }.into(),
-    }
+    UsageError { message: error.to_string(), hint }.into()
 }
 
 /// Tells how far a download is: one line for a tenth of a file.
