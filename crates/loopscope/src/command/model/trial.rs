@@ -43,7 +43,8 @@ pub(super) fn test(registry: &ModelRegistry, name: &str, global: &Global) -> any
     }
     print(&format!("{name}: {}, backend {}, {}", info.kind, info.backend, info.about))?;
     print(&format!("  loaded in {}, {} in memory at most", duration(loaded_in), bytes(info.memory_bytes)))?;
-    first.iter().try_for_each(|line| print(&format!("  {line}")))?;
+    // What a server says may hold what a terminal obeys.
+    first.iter().try_for_each(|line| print(&format!("  {}", one_line(line, 400))))?;
     let again = if repeats { "the same again" } else { "something else the second time" };
     print(&format!("  {} results in {:.1} ms; {again}", first.len(), took.as_secs_f64() * 1e3))?;
     Ok(Exit::Ok)
