@@ -205,7 +205,7 @@ impl Captioner {
         while ids.len() < self.length {
             let logits = self.decoder.forward(&ids[seen..], &mut past, threads)?;
             seen = ids.len();
-            let next = likeliest(&logits);
+            let next = likeliest(&logits)?;
             ids.push(next);
             if next == self.end {
                 break;
@@ -237,14 +237,23 @@ impl Captioner {
 }
 
 /// Returns the number of the largest score; of equal ones the first.
-pub(super) fn likeliest(scores: &[f32]) -> u32 {
+///
+/// # Errors
+///
+/// When a score is not a number: what would be taken then is no caption.
+pub(super) fn likeliest(scores: &[f32]) -> candle_core::Result<u32> {
+    if let Some(token) = scores.iter().position(|score| score.is_nan()) {
+        candle_core::bail!(
+            "the score of token {token} is not a number; half precision overflows in some models: try dtype = \"bf16\" or \"f32\""
+        );
+    }
     let mut best = 0;
     for (index, score) in scores.iter().enumerate() {
         if *score > scores[best] {
             best = index;
         }
     }
-    best as u32
+    Ok(best as u32)
 }
 
 impl ImageToText for Captioner {
@@ -435,6 +444,7 @@ mod tests {
 
     #[test]
     fn of_equal_scores_the_first_wins() {
-        assert_eq!(likeliest(&[0.0, 2.0, 2.0, -1.0]), 1);
+        assert_eq!(likeliest(&[0.0, 2.0, 2.0, -1.0]).unwrap(), 1);
+        assert!(likeliest(&[f32::NAN; 3]).is_err(), "no caption comes of what is no number");
     }
 }

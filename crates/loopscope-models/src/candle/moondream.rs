@@ -174,17 +174,16 @@ impl Captioner {
     /// When the device fails.
     pub(super) fn answer_ids(&self, picture: &Picture) -> candle_core::Result<Vec<u32>> {
         let words = |ids: &[u32]| self.language.words.index_select(&Tensor::new(ids, &self.device)?, 0);
-        let begin = Tensor::cat(&[words(&[self.end])?, self.rows(picture)?, words(&self.question)?], 0)?;
+        let mut rows = Tensor::cat(&[words(&[self.end])?, self.rows(picture)?, words(&self.question)?], 0)?;
         let mut past = vec![None; self.language.layers.len()];
-        let mut scores = self.language.forward(begin, &mut past)?;
         let mut ids = Vec::new();
         while ids.len() < self.length {
-            let next = super::blip::likeliest(&scores);
+            let next = super::blip::likeliest(&self.language.forward(rows, &mut past)?)?;
             if next == self.end {
                 break;
             }
             ids.push(next);
-            scores = self.language.forward(words(&[next])?, &mut past)?;
+            rows = words(&[next])?;
         }
         Ok(ids)
     }
