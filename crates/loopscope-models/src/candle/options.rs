@@ -73,6 +73,7 @@ pub(crate) fn table(family: Family, kind: ModelKind) -> Vec<Parameter> {
         | Family::ModernBert => table.extend(text_embedder(family)),
         Family::Clip if kind == ModelKind::TextEmbedder => {
             table.push(Parameter::new("prefix", Fits::Text, ""));
+            table.push(Parameter::unset("tokens_max", Fits::Integer(2, TOKENS_MAX)));
         }
         Family::Clip | Family::Siglip | Family::Dinov2 => {}
     }

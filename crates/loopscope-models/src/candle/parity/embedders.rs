@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use loopscope_core::backend::{LoadedModel, TextEmbedder};
-use loopscope_core::experiment::ModelKind;
+use loopscope_core::experiment::{ModelKind, ModelName};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{expected, folder, load, near};
+use crate::candle::NativeModel;
 use crate::candle::files::Files;
 use crate::candle::tokens::Tokens;
 use crate::family::Family;
@@ -40,6 +42,18 @@ fn check(family: Family, directory: &Path, given: &str) -> Vec<Vec<f32>> {
     check_against(family, directory, given, &expected, &expected.vectors)
 }
 
+/// What is stored of a model's parameters makes the same model again.
+fn settles(family: Family, directory: &Path, given: &str) {
+    let (name, kind) = (ModelName::new("Tiny"), ModelKind::TextEmbedder);
+    let settle = |given: &Map<String, Value>| {
+        let parameters = crate::candle::parameters(family, kind, &name, given).expect("parameters that fit");
+        let model = NativeModel { name: &name, family, kind, directory, parameters: &parameters };
+        crate::candle::settled(&model).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let stored = settle(&serde_json::from_str(given).expect("an object"));
+    assert_eq!(settle(&stored), stored, "{family}");
+}
+
 fn check_against(
     family: Family,
     directory: &Path,
@@ -48,6 +62,7 @@ fn check_against(
     vectors: &[Vec<f32>],
 ) -> Vec<Vec<f32>> {
     let texts: Vec<&str> = expected.texts.iter().map(String::as_str).collect();
+    settles(family, directory, given);
     let mut embedder = embedder(family, directory, given);
     let together = embed(&mut *embedder, &texts);
     near(&family.to_string(), &together, vectors, TOLERANCE);

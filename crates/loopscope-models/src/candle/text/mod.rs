@@ -118,6 +118,10 @@ struct Sentence {
 
 /// Returns the longest text, in tokens: what the parameters say, else the files of the model, else its places.
 fn length(model: &NativeModel<'_>, files: &Files<'_>, places: usize) -> Result<usize, ModelError> {
+    let sentence: Option<Sentence> = files.json_if_there(SENTENCE)?;
+    if sentence.as_ref().is_some_and(|sentence| sentence.do_lower_case) {
+        return Err(files.error(SENTENCE, "do_lower_case is true, which is not supported"));
+    }
     if let Some(length) = options::integer(model.parameters, "tokens_max") {
         if length <= places {
             return Ok(length);
@@ -126,10 +130,6 @@ fn length(model: &NativeModel<'_>, files: &Files<'_>, places: usize) -> Result<u
         return Err(ModelError::permanent(format!(
             "{name}: tokens_max is {length}; the model has places for {places}"
         )));
-    }
-    let sentence: Option<Sentence> = files.json_if_there(SENTENCE)?;
-    if sentence.as_ref().is_some_and(|sentence| sentence.do_lower_case) {
-        return Err(files.error(SENTENCE, "do_lower_case is true, which is not supported"));
     }
     let named = match sentence.and_then(|sentence| sentence.max_seq_length) {
         Some(length) => Some(length),
