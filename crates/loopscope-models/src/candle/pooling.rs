@@ -13,7 +13,7 @@ use super::encoder::Parts;
 use super::files::Files;
 use super::kernels::{Activation, Threads};
 use super::ops::{self, Linear};
-use super::weights::{Weights, as_stored};
+use super::weights::{Weights, as_stored, shards};
 
 /// The file that lists the steps.
 pub(crate) const MODULES: &str = "modules.json";
@@ -141,6 +141,11 @@ pub(crate) fn read(files: &Files<'_>, width: usize) -> Result<Steps, ModelError>
                     files.error(MODULES, format!("its transformer lies in {}, expected beside it", module.path))
                 );
             }
+            "Pooling" | "Dense" | "Normalize" if (class == "Pooling") != read.steps.is_empty() => {
+                let what =
+                    format!("module {} is out of place: expected one Pooling, then Dense and Normalize", module.class);
+                return Err(files.error(MODULES, what));
+            }
             "Pooling" => {
                 let pooling: PoolingConfig = files.json(&config)?;
                 if !pooling.include_prompt {
@@ -156,7 +161,7 @@ pub(crate) fn read(files: &Files<'_>, width: usize) -> Result<Steps, ModelError>
             _ => return Err(files.error(MODULES, format!("module {} is not supported", module.class))),
         }
     }
-    if !read.steps.iter().any(|step| matches!(step, Step::Pool(_))) {
+    if read.steps.is_empty() {
         return Err(files.error(MODULES, "no module pools the rows of a text into one"));
     }
     Ok(read)
@@ -167,6 +172,11 @@ impl Steps {
         let config: DenseConfig = files.json(config_file)?;
         if config.use_residual {
             return Err(files.error(config_file, "use_residual is true, which is not supported"));
+        }
+        if config.in_features != self.dimension {
+            let (expected, got) = (self.dimension, config.in_features);
+            let what = format!("in_features: expected {expected}, as the step before gives, got {got}");
+            return Err(files.error(config_file, what));
         }
         let activation = match config.activation_function.rsplit('.').next().unwrap_or("") {
             "Identity" => Activation::Identity,
@@ -185,7 +195,8 @@ impl Steps {
         let linear = Parts(&weights).linear("linear", [config.in_features, config.out_features], config.bias)?;
         self.dimension = config.out_features;
         self.steps.push(Step::Dense(linear, activation));
-        self.files.extend([config_file.to_owned(), format!("{path}/model.safetensors")]);
+        self.files.push(config_file.to_owned());
+        self.files.extend(shards(files, &format!("{path}/model"))?);
         Ok(())
     }
 }
