@@ -30,6 +30,9 @@ pub(crate) fn attend(query: &Tensor, key: &Tensor, value: &Tensor, scale: f64) -
 /// Turns (batch, n, heads · d) into (batch, heads, n, d).
 pub(crate) fn split_heads(states: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, rows, width) = states.dims3()?;
+    if heads == 0 || !width.is_multiple_of(heads) {
+        candle_core::bail!("{heads} heads do not divide rows of {width} numbers");
+    }
     states.reshape((batch, rows, heads, width / heads))?.transpose(1, 2)?.contiguous()
 }
 

@@ -16,8 +16,9 @@ pub(super) fn ddim(config: &SchedulerConfig, count: usize) -> Schedule {
     let last = if config.alpha_is_one_at_the_end() { 1.0 } else { alphas[0] };
     let steps = timesteps(config, count).into_iter().map(|timestep| {
         let at = timestep as usize;
-        let alpha = alphas[at.min(alphas.len() - 1)];
-        let next = at.checked_sub(stride).map_or(last, |at| alphas[at]);
+        let alpha_at = |at: usize| alphas[at.min(alphas.len() - 1)];
+        let alpha = alpha_at(at);
+        let next = at.checked_sub(stride).map_or(last, alpha_at);
         let [kept, noisy] = [alpha.sqrt(), (1.0 - alpha).sqrt()];
         let [kept_next, noisy_next] = [next.sqrt(), (1.0 - next).sqrt()];
         let (keep, take) = match config.prediction() {

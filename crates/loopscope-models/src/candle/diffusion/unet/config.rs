@@ -113,7 +113,11 @@ impl UnetConfig {
 
     /// Returns how many heads the attention of a block of this index has, counted from the outside.
     pub(crate) fn heads(&self, index: usize) -> usize {
-        self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim).at(index).unwrap_or(8)
+        self.heads_given().at(index).unwrap_or(8)
+    }
+
+    fn heads_given(&self) -> &PerBlock {
+        self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim)
     }
 
     /// Returns how many transformer layers stand in a place of a block of this index, counted from the outside.
@@ -151,6 +155,12 @@ impl UnetConfig {
         let is_default = |value: &Option<String>, default: &str| value.as_ref().is_none_or(|value| value == default);
         let show = |value: &Option<String>| value.clone().unwrap_or_default();
         let checks = [
+            (
+                "attention_head_dim",
+                (0..blocks).all(|index| self.heads_given().at(index).is_some_and(|count| count > 0)),
+                "0, or a list that is too short".to_owned(),
+                "a number above 0, for each block",
+            ),
             ("block_out_channels", blocks > 0, "an empty list".to_owned(), "at least one block"),
             (
                 "down_block_types",
