@@ -41,9 +41,9 @@ pub(crate) fn shards(files: &Files<'_>, stem: &str) -> Result<Vec<String>, Model
     if files.has(&single) {
         return Ok(vec![single]);
     }
+    let folder = stem.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     let index = format!("{stem}.safetensors.index.json");
     if files.has(&index) {
-        let folder = stem.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
         let named: Index = files.json(&index)?;
         let mut shards: Vec<String> = named.weight_map.into_values().map(|file| format!("{folder}{file}")).collect();
         shards.sort_unstable();
@@ -53,10 +53,8 @@ pub(crate) fn shards(files: &Files<'_>, stem: &str) -> Result<Vec<String>, Model
             None => Ok(shards),
         };
     }
-    let pickled = ["pytorch_model.bin", &format!("{stem}.bin")].into_iter().find_map(|file| {
-        let found = files.has(file);
-        found.then(|| file.to_owned())
-    });
+    let pickled = [format!("{folder}pytorch_model.bin"), format!("{stem}.bin")];
+    let pickled = pickled.into_iter().find(|file| files.has(file));
     Err(match pickled {
         Some(file) => files.error(
             &file,

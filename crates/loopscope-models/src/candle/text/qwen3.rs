@@ -39,6 +39,8 @@ struct Keys {
     /// Written by transformers 5 for `rope_theta`.
     rope_parameters: Option<Rope>,
     rope_theta: Option<f64>,
+    /// How transformers 4 writes rotations that are stretched for longer texts.
+    rope_scaling: Option<serde_json::Value>,
 }
 
 fn silu() -> String {
@@ -69,6 +71,9 @@ impl Config {
         let kind = keys.rope_parameters.as_ref().and_then(|rope| rope.rope_type.as_deref()).unwrap_or("default");
         if kind != "default" {
             return Err(key(files, "rope_parameters.rope_type", "default", kind));
+        }
+        if let Some(scaling) = &keys.rope_scaling {
+            return Err(key(files, "rope_scaling", "null", scaling));
         }
         let activation = activation(files, "hidden_act", &keys.hidden_act)?;
         Ok(Self { heads: Heads { count, shared, width, scale: 1.0 / (width as f32).sqrt() }, keys, activation })
