@@ -47,10 +47,11 @@ impl Rotary {
     pub(crate) fn new(count: usize, width: usize, theta: f64) -> Self {
         let half = width / 2;
         let (mut cosines, mut sines) = (Vec::with_capacity(count * half), Vec::with_capacity(count * half));
+        // In f32 as the reference: its angle at position 1,000 has lost four digits, and so must ours.
+        let frequency = |pair: usize| 1.0 / (theta as f32).powf((2 * pair) as f32 / width as f32);
+        let frequencies: Vec<f32> = (0..half).map(frequency).collect();
         for position in 0..count {
-            for pair in 0..half {
-                // In f32 as the reference: its angle at position 1,000 has lost four digits, and so must ours.
-                let frequency = 1.0 / (theta as f32).powf((2 * pair) as f32 / width as f32);
+            for frequency in &frequencies {
                 let angle = position as f32 * frequency;
                 cosines.push(angle.cos());
                 sines.push(angle.sin());

@@ -1,7 +1,7 @@
 //! BERT and its kin: places in a table, norms after each sum. RoBERTa counts places from after its padding; MPNet adds
 //! a bias by the distance of two tokens.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use loopscope_core::backend::ModelError;
 use serde::Deserialize;
 
@@ -170,9 +170,7 @@ fn distances(table: &Tensor, buckets: usize, length: usize) -> Result<Tensor, Mo
         let rows = table.index_select(&places, 0)?;
         rows.t()?.contiguous()?.reshape((table.dim(1)?, length, length))
     };
-    let bias = bias(&places).map_err(failed)?;
-    // Our own loops read it on the CPU.
-    if table.device().is_cpu() { bias.to_device(&Device::Cpu).map_err(failed) } else { Ok(bias) }
+    bias(&places).map_err(failed)
 }
 
 /// Returns the bucket of a distance, positive towards the start: exact for near tokens, by logarithm for far ones.
