@@ -1,6 +1,5 @@
 """Text embedders: tiny sentence-transformers checkpoints and the vectors that sentence-transformers gives."""
 
-import json
 
 import torch
 import transformers

@@ -3,7 +3,7 @@
 //! A model is a directory in the layout of the model hub: configs as JSON, weights as safetensors, a tokenizer. Nothing
 //! here downloads, and nothing is found outside that directory. Each family reads its own configs (both the keys that
 //! transformers 4 and those that transformers 5 writes) and is held to the numbers of the Python reference by the tests
-//! under `tests/parity`.
+//! under `parity`, with their data under `tests`.
 //!
 //! A result never depends on what else is in its batch, and every draw of chance comes from a seed that was passed in.
 
