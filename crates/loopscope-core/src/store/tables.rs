@@ -48,7 +48,7 @@ pub struct StoredInvocation {
     pub output_image: Option<Hash>,
 }
 
-/// A row of `clustering_result`.
+/// A row of `clustering_result`: a clustering without its members, which are visited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredClustering {
     /// Its id.
@@ -111,7 +111,7 @@ impl Store {
         self.visit(sql, params![run.as_bytes(), model.as_str()], embedding_of_row, visit)
     }
 
-    /// Calls `visit` for each diagram of a run, by embedding model.
+    /// Calls `visit` for each diagram of a run by one model; there is one at most.
     ///
     /// # Errors
     ///
@@ -119,11 +119,23 @@ impl Store {
     pub fn visit_diagrams<E: From<StoreError>>(
         &self,
         run: RunId,
+        model: &ModelName,
         visit: impl FnMut(PersistenceDiagram) -> Result<(), E>,
     ) -> Result<(), E> {
         let sql = "SELECT id, run_id, embedding_model, diagram_data, started_at, completed_at FROM persistence_diagram \
-                   WHERE run_id = ?1 ORDER BY embedding_model";
-        self.visit(sql, params![run.as_bytes()], diagram_of_row, visit)
+                   WHERE run_id = ?1 AND embedding_model = ?2";
+        self.visit(sql, params![run.as_bytes(), model.as_str()], diagram_of_row, visit)
+    }
+
+    /// Returns how many outputs of an experiment are pictures.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Sqlite`].
+    pub fn picture_count(&self, experiment: ExperimentId) -> Result<u64, StoreError> {
+        let sql =
+            "SELECT count(i.output_image) FROM run r JOIN invocation i ON i.run_id = r.id WHERE r.experiment_id = ?1";
+        Ok(self.collect(sql, params![experiment.as_bytes()], |row| row.get(0))?.pop().unwrap_or(0))
     }
 
     /// Returns the clusterings that hold embeddings of these experiments, oldest first.

@@ -16,7 +16,7 @@ use std::path::Path;
 
 use loopscope_core::codec::{decode_image, encode_image};
 use loopscope_core::experiment::{Experiment, ExperimentId, ImageRecord, ModelName, Run};
-use loopscope_core::store::{Store, StoreError, StoredInvocation};
+use loopscope_core::store::{Store, StoredInvocation};
 use serde::Serialize;
 
 use crate::slug::Slugs;
@@ -115,12 +115,7 @@ pub fn export_images(
 fn count_pictures(store: &Store, selection: &Selection) -> Result<u64, ExportError> {
     let mut total = 0;
     for experiment in &selection.experiments {
-        for run in store.runs(experiment.id)? {
-            store.visit_stored_invocations(run.id, |row| {
-                total += u64::from(row.output_image.is_some());
-                Ok::<(), StoreError>(())
-            })?;
-        }
+        total += store.picture_count(experiment.id)?;
     }
     if total == 0 {
         let names: Vec<&str> = selection.experiments.iter().map(|experiment| experiment.name.as_str()).collect();

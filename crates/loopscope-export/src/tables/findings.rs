@@ -14,15 +14,16 @@ impl Export<'_, '_> {
         let mut diagrams = self.open(&self.table("persistence_diagrams"))?;
         let mut pairs = self.open(&self.table("pairs"))?;
         self.progress.begin(Part { name: "diagrams", total: self.counts.persistence_diagrams, unit: "rows" });
-        let mut done = 0;
+        let (mut done, mut models) = (0, self.models.clone());
+        models.sort();
         for experiment in &self.selection.experiments {
             for run in self.store.runs(experiment.id)? {
-                self.store.visit_diagrams(run.id, |row| {
-                    if self.models.contains(&row.embedding_model) {
+                for model in &models {
+                    self.store.visit_diagrams(run.id, model, |row| {
                         self.diagram(&mut diagrams, &mut pairs, &row)?;
-                    }
-                    tell(self.progress, &mut done)
-                })?;
+                        tell(self.progress, &mut done)
+                    })?;
+                }
             }
         }
         self.close(diagrams)?;

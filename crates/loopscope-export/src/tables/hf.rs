@@ -6,19 +6,18 @@
 use std::io::Write;
 use std::path::Path;
 
-use loopscope_core::experiment::{Experiment, ExperimentId, Run};
+use loopscope_core::experiment::{Experiment, Run};
 use loopscope_core::store::{Store, StoredInvocation};
 use parquet::file::metadata::KeyValue;
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::columns::{Kind, Table};
 use super::findings::extension_of;
 use super::record::{network_of, type_of};
 use super::sheet::Cell;
-use super::writer::{Open, Writer};
-use super::{Export, WrittenTable, counts_of, tell};
-use crate::{ExportError, OutputFolder, Part, Progress, Selection, Unfinished};
+use super::writer::Open;
+use super::{Export, WrittenTables, export_folder, tell};
+use crate::{ExportError, Part, Progress};
 
 mod card;
 
@@ -36,19 +35,6 @@ pub struct HfOptions {
     pub program_version: &'static str,
 }
 
-/// What a data set holds.
-#[derive(Clone, Debug, Serialize)]
-pub struct WrittenDataSet {
-    /// The experiments, by id.
-    pub experiments: Vec<ExperimentId>,
-    /// The files with rows, in the order in which they were begun.
-    pub tables: Vec<WrittenTable>,
-    /// Bytes of all files.
-    pub bytes: u64,
-    /// Experiments that are not complete.
-    pub unfinished: Vec<Unfinished>,
-}
-
 /// Writes experiments as a data set for Hugging Face.
 ///
 /// # Errors
@@ -60,32 +46,20 @@ pub fn export_hf(
     folder: &Path,
     options: &HfOptions,
     progress: &mut dyn Progress,
-) -> Result<WrittenDataSet, ExportError> {
-    let _state = store.snapshot()?;
-    let selection = Selection::find(store, typed)?;
-    let models = selection.chosen_models(&options.embedding_models)?;
-    let counts = counts_of(store, &selection)?;
-    let mut folder = OutputFolder::begin(folder, options.may_replace)?;
-    let unfinished = selection.tell_unfinished(store, progress)?;
-    let (files, mut tables) = std::thread::scope(|scope| {
-        let mut export =
-            Export::new(store, &selection, models, &folder, Writer::start(scope, options.program_version), progress);
-        export.counts = counts;
+) -> Result<WrittenTables, ExportError> {
+    let common = (options.embedding_models.as_slice(), options.may_replace, options.program_version);
+    let write = |export: &mut Export<'_, '_>| {
         export.steps()?;
-        export.embeddings()?;
-        Ok::<_, ExportError>((export.writer.finish()?, export.written))
-    })?;
-    for (file, table) in files.into_iter().zip(&mut tables) {
-        table.bytes = folder.keep(file)?;
-    }
-    let mut card = folder.file("README.md")?;
-    let text = card::card_of(&selection, &tables, &unfinished, options.program_version);
-    let path = card.path().to_owned();
-    card.write_all(text.as_bytes()).map_err(|source| ExportError::Write { path, source })?;
-    folder.keep(card)?;
-    let bytes = folder.finish()?;
-    let experiments = selection.experiments.iter().map(|experiment| experiment.id).collect();
-    Ok(WrittenDataSet { experiments, tables, bytes, unfinished })
+        export.embeddings()
+    };
+    export_folder(store, typed, folder, common, progress, write, |folder, selection, tables, unfinished| {
+        let mut card = folder.file("README.md")?;
+        let text = card::card_of(selection, tables, unfinished, options.program_version);
+        let path = card.path().to_owned();
+        card.write_all(text.as_bytes()).map_err(|source| ExportError::Write { path, source })?;
+        folder.keep(card)?;
+        Ok(())
+    })
 }
 
 impl Export<'_, '_> {
@@ -97,16 +71,16 @@ impl Export<'_, '_> {
         let mut open = self.open_shard(&table, shard)?;
         for experiment in &self.selection.experiments {
             for run in self.store.runs(experiment.id)? {
-                self.store.visit_stored_invocations(run.id, |row| {
-                    self.step(&mut open, experiment, &run, &row)?;
-                    tell(self.progress, &mut done)
-                })?;
-                // Between runs, so that no run lies in two shards.
+                // Between runs, so that no run lies in two shards; before the next, so that no shard is empty.
                 if open.sheet.bytes_total >= SHARD_BYTES {
                     shard += 1;
                     let next = self.open_shard(&table, shard)?;
                     self.close(std::mem::replace(&mut open, next))?;
                 }
+                self.store.visit_stored_invocations(run.id, |row| {
+                    self.step(&mut open, experiment, &run, &row)?;
+                    tell(self.progress, &mut done)
+                })?;
             }
         }
         self.close(open)

@@ -30,7 +30,7 @@ use self::writer::{Open, Writer};
 use crate::slug::Slugs;
 use crate::{ExportError, OutputFolder, Progress, Selection, Unfinished};
 
-pub use hf::{HfOptions, WrittenDataSet, export_hf};
+pub use hf::{HfOptions, export_hf};
 
 /// What of the tables is written.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ pub struct WrittenTable {
 pub struct WrittenTables {
     /// The experiments, by id.
     pub experiments: Vec<ExperimentId>,
-    /// The files, in the order in which they were begun.
+    /// The files with rows, in the order in which they were begun.
     pub tables: Vec<WrittenTable>,
     /// Bytes of all files.
     pub bytes: u64,
@@ -88,27 +88,48 @@ pub fn export_tables(
     registry: &dyn Registry,
     progress: &mut dyn Progress,
 ) -> Result<WrittenTables, ExportError> {
+    let common = (options.embedding_models.as_slice(), options.may_replace, options.program_version);
+    let write = |export: &mut Export<'_, '_>| {
+        if options.embed_prompts {
+            export.prompts = Some(PromptVectors::compute(
+                export.store,
+                export.selection,
+                &export.models,
+                registry,
+                export.progress,
+            )?);
+        }
+        export.all(options.images)
+    };
+    export_folder(store, typed, folder, common, progress, write, |_, _, _, _| Ok(()))
+}
+
+/// Writes a folder of tables: what `write` opens, and then what `add` puts beside them.
+fn export_folder(
+    store: &Store,
+    typed: &[String],
+    folder: &Path,
+    (embedding_models, may_replace, program_version): (&[String], bool, &'static str),
+    progress: &mut dyn Progress,
+    write: impl FnOnce(&mut Export<'_, '_>) -> Result<(), ExportError>,
+    add: impl FnOnce(&mut OutputFolder, &Selection, &[WrittenTable], &[Unfinished]) -> Result<(), ExportError>,
+) -> Result<WrittenTables, ExportError> {
     let _state = store.snapshot()?;
     let selection = Selection::find(store, typed)?;
-    let models = selection.chosen_models(&options.embedding_models)?;
+    let models = selection.chosen_models(embedding_models)?;
     let counts = counts_of(store, &selection)?;
-    let mut folder = OutputFolder::begin(folder, options.may_replace)?;
+    let mut folder = OutputFolder::begin(folder, may_replace)?;
     let unfinished = selection.tell_unfinished(store, progress)?;
-    let prompts = match options.embed_prompts {
-        true => Some(PromptVectors::compute(&selection, &models, registry, progress)?),
-        false => None,
-    };
     let (files, mut tables) = std::thread::scope(|scope| {
-        let mut export =
-            Export::new(store, &selection, models, &folder, Writer::start(scope, options.program_version), progress);
-        export.prompts = prompts;
-        export.counts = counts;
-        export.all(options.images)?;
+        let writer = Writer::start(scope, program_version);
+        let mut export = Export::new(store, &selection, models, &folder, writer, counts, progress);
+        write(&mut export)?;
         Ok::<_, ExportError>((export.writer.finish()?, export.written))
     })?;
     for (file, table) in files.into_iter().zip(&mut tables) {
         table.bytes = folder.keep(file)?;
     }
+    add(&mut folder, &selection, &tables, &unfinished)?;
     let bytes = folder.finish()?;
     let experiments = selection.experiments.iter().map(|experiment| experiment.id).collect();
     Ok(WrittenTables { experiments, tables, bytes, unfinished })
@@ -157,6 +178,7 @@ impl<'a, 'scope> Export<'a, 'scope> {
         models: Vec<ModelName>,
         folder: &'a OutputFolder,
         writer: Writer<'scope>,
+        counts: ExperimentCounts,
         progress: &'a mut dyn Progress,
     ) -> Self {
         Self {
@@ -167,7 +189,7 @@ impl<'a, 'scope> Export<'a, 'scope> {
             writer,
             progress,
             prompts: None,
-            counts: ExperimentCounts::default(),
+            counts,
             slugs: Slugs::default(),
             versions: BTreeSet::new(),
             pictures: Vec::new(),

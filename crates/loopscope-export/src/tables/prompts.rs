@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use loopscope_core::backend::{LoadedModel, ModelInfo, Registry};
+use loopscope_core::embedding_space::space_mismatch;
 use loopscope_core::experiment::{EmbeddingId, Experiment, Hash, ModelKind, ModelName, RunId, Vector};
+use loopscope_core::store::Store;
 use serde_json::Value;
 
 use crate::{ExportError, Part, Progress, Selection};
@@ -21,6 +23,7 @@ pub(super) struct PromptVectors {
 impl PromptVectors {
     /// Embeds the prompts of all experiments by those of these models that take text.
     pub(super) fn compute(
+        store: &Store,
         selection: &Selection,
         models: &[ModelName],
         registry: &dyn Registry,
@@ -31,6 +34,9 @@ impl PromptVectors {
             for model in models.iter().filter(|model| experiment.config.embedding_models.contains(model)) {
                 let info = info_of(experiment, model, registry)?;
                 if info.kind == ModelKind::TextEmbedder {
+                    if let Some(why) = space_mismatch(store, experiment.id, model, &info)? {
+                        return Err(not_embedded(experiment, model, &why));
+                    }
                     all.embed(experiment, model, &info, registry, progress)?;
                 } else {
                     progress.note(&format!("{model} embeds pictures: it has no rows of prompts"));
@@ -56,6 +62,9 @@ impl PromptVectors {
         let known = self.vectors.entry((model.clone(), parameters_of(experiment, model))).or_default();
         let mut prompts: Vec<&str> = experiment.config.prompts.iter().map(String::as_str).collect();
         prompts.retain(|prompt| !known.contains_key(*prompt));
+        if prompts.is_empty() {
+            return Ok(());
+        }
         prompts.sort_unstable();
         prompts.dedup();
         progress.begin(Part { name: "prompts", total: prompts.len() as u64, unit: "prompts" });
@@ -84,17 +93,20 @@ impl PromptVectors {
 }
 
 fn info_of(experiment: &Experiment, model: &ModelName, registry: &dyn Registry) -> Result<ModelInfo, ExportError> {
-    let parameters = experiment.config.parameters.get(model).cloned().unwrap_or_default();
-    registry.info(model, &parameters).map_err(|error| ExportError::Unfit {
+    let info = registry.info(model, &experiment.config.parameters_of(model));
+    info.map_err(|error| not_embedded(experiment, model, &error))
+}
+
+fn not_embedded(experiment: &Experiment, model: &ModelName, why: &dyn std::fmt::Display) -> ExportError {
+    ExportError::Unfit {
         object: format!("the prompts of experiment \"{}\"", experiment.name),
-        defect: format!("cannot be embedded by {model}: {error}"),
-    })
+        defect: format!("cannot be embedded by {model}: {why}"),
+    }
 }
 
 fn parameters_of(experiment: &Experiment, model: &ModelName) -> String {
-    let parameters = experiment.config.parameters.get(model).cloned().unwrap_or_default();
     // Keys are sorted.
-    Value::Object(parameters).to_string()
+    Value::Object(experiment.config.parameters_of(model)).to_string()
 }
 
 /// Returns the id of the embedding of a run's prompt: a UUID of version 8 that run and model decide.

@@ -78,13 +78,14 @@ impl Export<'_, '_> {
                 if self.prompts.is_some() {
                     self.prompt_rows(experiment, &run, &mut narrow, &mut wide)?;
                 }
+                let network = network_of(&run);
                 self.store.visit_stored_invocations(run.id, |row| {
                     if let Some(hash) = row.output_image.filter(|hash| with_pictures && seen.insert(*hash)) {
                         self.pictures.push(hash);
                     }
                     self.versions.insert(row.model_version_id);
                     self.writer.row(&mut narrow, &invocation_cells(&row))?;
-                    self.writer.row(&mut wide, &wide_cells(experiment, &run, &network_of(&run), &row))?;
+                    self.writer.row(&mut wide, &wide_cells(experiment, &run, &network, &row))?;
                     tell(self.progress, &mut done)
                 })?;
             }

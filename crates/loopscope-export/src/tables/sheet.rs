@@ -263,7 +263,9 @@ impl Builder {
             Self::Integers(builder) => Arc::new(builder.finish()),
             Self::Floats(builder) => Arc::new(builder.finish()),
             Self::Vector { dimension, numbers } => {
-                let values = Arc::new(Float32Array::from(std::mem::take(numbers)));
+                // The next batch is as large as this one.
+                let room = Vec::with_capacity(numbers.len());
+                let values = Arc::new(Float32Array::from(std::mem::replace(numbers, room)));
                 Arc::new(FixedSizeListArray::try_new_with_length(
                     element(DataType::Float32),
                     *dimension,

@@ -32,16 +32,11 @@ enum Job {
     Close(usize),
 }
 
-/// A file that is written, and has not yet its name.
-pub(super) struct Closed {
-    pub(super) file: OutputFile,
-}
-
 /// The writing thread, seen from the reading one.
 pub(super) struct Writer<'scope> {
     /// `None` once there is nothing more to write.
     jobs: Option<SyncSender<Job>>,
-    thread: Option<ScopedJoinHandle<'scope, Result<Vec<Option<Closed>>, ExportError>>>,
+    thread: Option<ScopedJoinHandle<'scope, Result<Vec<Option<OutputFile>>, ExportError>>>,
     opened: usize,
     pub(super) program_version: &'static str,
 }
@@ -94,8 +89,7 @@ impl<'scope> Writer<'scope> {
     /// Waits for everything, and returns the files in the order in which they were begun.
     pub(super) fn finish(mut self) -> Result<Vec<OutputFile>, ExportError> {
         self.jobs = None;
-        let closed = self.join()?;
-        Ok(closed.into_iter().flatten().map(|closed| closed.file).collect())
+        Ok(self.join()?.into_iter().flatten().collect())
     }
 
     fn send(&mut self, job: Job) -> Result<(), ExportError> {
@@ -108,7 +102,7 @@ impl<'scope> Writer<'scope> {
         self.join().map(|_| ()).and(Err(ExportError::Stopped))
     }
 
-    fn join(&mut self) -> Result<Vec<Option<Closed>>, ExportError> {
+    fn join(&mut self) -> Result<Vec<Option<OutputFile>>, ExportError> {
         match self.thread.take().map(ScopedJoinHandle::join) {
             Some(Ok(outcome)) => outcome,
             Some(Err(panic)) => std::panic::resume_unwind(panic),
@@ -117,9 +111,9 @@ impl<'scope> Writer<'scope> {
     }
 }
 
-fn write_all(queue: &Receiver<Job>) -> Result<Vec<Option<Closed>>, ExportError> {
+fn write_all(queue: &Receiver<Job>) -> Result<Vec<Option<OutputFile>>, ExportError> {
     let mut writers: Vec<Option<ArrowWriter<OutputFile>>> = Vec::new();
-    let mut closed: Vec<Option<Closed>> = Vec::new();
+    let mut closed: Vec<Option<OutputFile>> = Vec::new();
     for job in queue {
         match job {
             Job::Open(writer) => {
@@ -135,8 +129,7 @@ fn write_all(queue: &Receiver<Job>) -> Result<Vec<Option<Closed>>, ExportError> 
             Job::Close(index) => {
                 let Some(writer) = writers.get_mut(index).and_then(Option::take) else { continue };
                 let path = writer.inner().path().to_owned();
-                let file = writer.into_inner().map_err(|error| failed(&path, error))?;
-                closed[index] = Some(Closed { file });
+                closed[index] = Some(writer.into_inner().map_err(|error| failed(&path, error))?);
             }
         }
     }

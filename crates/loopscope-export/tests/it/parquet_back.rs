@@ -222,15 +222,18 @@ fn diagrams_come_back_as_json_and_as_bars() {
     export(&bench, &["circles"], &TableOptions::default());
     let store = bench.store();
     let diagrams = exported_rows(&bench.out().join("persistence_diagrams.parquet"));
-    let runs = store.runs(store.find_experiment("circles").unwrap()).unwrap();
+    let id = store.find_experiment("circles").unwrap();
+    let models = store.embedded_models(&[id]).unwrap();
     let mut stored = Vec::new();
-    for run in runs {
-        store
-            .visit_diagrams(run.id, |row| {
-                stored.push(row);
-                Ok::<(), loopscope_core::store::StoreError>(())
-            })
-            .unwrap();
+    for run in store.runs(id).unwrap() {
+        for model in &models {
+            store
+                .visit_diagrams(run.id, model, |row| {
+                    stored.push(row);
+                    Ok::<(), loopscope_core::store::StoreError>(())
+                })
+                .unwrap();
+        }
     }
     assert_eq!(diagrams.len(), stored.len());
     let mut bars = Vec::new();
