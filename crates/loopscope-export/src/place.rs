@@ -228,8 +228,9 @@ impl OutputFolder {
         OutputFile::begin(&path.join(Self::LIST), true)?;
         let list = path.join(Self::LIST);
         let before = match fs::read(&list) {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_default(),
-            Err(_) => List::default(),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| io_error("reading", &list)(error.into()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => List::default(),
+            Err(error) => return Err(io_error("reading", &list)(error)),
         };
         Ok(Self {
             path: path.to_owned(),
