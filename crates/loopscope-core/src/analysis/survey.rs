@@ -44,21 +44,28 @@ impl Survey {
 
     /// Tells it all in the notes of an analysis.
     pub(super) fn note(self, analysis: &mut Analysis) {
+        analysis.notes.extend(self.told());
+    }
+
+    /// Returns it all, a sentence each.
+    pub(super) fn told(self) -> Vec<String> {
+        let mut notes = Vec::new();
         let (continued, behind_gaps) = (self.continued, self.behind_gaps);
         if continued > 0 {
-            analysis.notes.push(format!(
+            notes.push(format!(
                 "{continued} trajectories stopped early because their state came back; they are continued round their cycle to the full length of the run"
             ));
         }
         let is_mixed = !self.of_other_versions.is_empty();
-        analysis.notes.extend(self.of_other_versions);
+        notes.extend(self.of_other_versions);
         if behind_gaps > 0 {
             let why = if is_mixed {
                 "one before them is missing or of another version".to_owned()
             } else {
                 "one before them is missing; `loopscope experiment resume` computes it".to_owned()
             };
-            analysis.notes.push(format!("{behind_gaps} embeddings were left out: {why}"));
+            notes.push(format!("{behind_gaps} embeddings were left out: {why}"));
         }
+        notes
     }
 }

@@ -10,7 +10,7 @@ use loopscope_core::store::Store;
 
 use super::Skip;
 use super::facet::Names;
-use crate::ExportError;
+use crate::{ExportError, Progress};
 
 /// An experiment as charts see it.
 pub struct Source<'a> {
@@ -63,6 +63,16 @@ impl<'a> Source<'a> {
             distances: OnceCell::new(),
             divergence: OnceCell::new(),
         })
+    }
+
+    /// Tells what of the experiment no chart shows.
+    ///
+    /// # Errors
+    ///
+    /// [`ExportError::Analysis`].
+    pub fn tell_left_out(&self, progress: &mut dyn Progress) -> Result<(), ExportError> {
+        self.details.left_out()?.iter().for_each(|note| progress.note(note));
+        Ok(())
     }
 
     /// Returns the store.

@@ -57,6 +57,7 @@ pub fn export_site(
         return Err(ExportError::Nothing { what });
     }
     let source = Source::load(store, experiment.id, &Options::default(), None, registry)?;
+    source.tell_left_out(progress)?;
     let mut target = OutputFolder::begin(folder, may_replace)?;
     let mut page = Page::of(store, experiment, &runs)?;
     let mut files = 0;

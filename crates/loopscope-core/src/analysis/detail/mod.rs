@@ -16,6 +16,7 @@ pub use projections::ProjectionDetail;
 pub use strands::{DivergenceDetail, DriftDetail, RecurrenceDetail, StepDetail};
 
 use super::material::{Material, Strand};
+use super::survey::Survey;
 use super::{AnalysisError, Options};
 use crate::experiment::{Experiment, ExperimentId, ModelName, Run};
 use crate::store::Store;
@@ -85,6 +86,19 @@ impl<'a> Details<'a> {
     #[must_use]
     pub fn embedders(&self) -> Vec<ModelName> {
         self.material.embedders()
+    }
+
+    /// Returns what of the experiment is left out of all this, a sentence each: what the notes of analyses say of it.
+    ///
+    /// # Errors
+    ///
+    /// [`AnalysisError`].
+    pub fn left_out(&self) -> Result<Vec<String>, AnalysisError> {
+        let mut survey = Survey::default();
+        for embedder in self.embedders() {
+            survey.stored_strands(&self.material, &embedder)?;
+        }
+        Ok(survey.told())
     }
 
     fn key(embedder: &ModelName, strand: &Strand) -> StrandKey {
