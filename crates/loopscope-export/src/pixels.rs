@@ -21,6 +21,7 @@ impl Raster {
     }
 
     /// Fills a rectangle; what lies outside of the sheet is left out.
+    #[cfg(any(feature = "video", test))]
     pub(crate) fn fill(&mut self, place: Rect, color: Color) {
         let (right, bottom) = self.clip(place);
         for y in place.top.min(bottom)..bottom {

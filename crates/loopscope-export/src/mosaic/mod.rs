@@ -10,8 +10,6 @@ mod sheet;
 pub(crate) use board::picture;
 pub use board::{Board, RunRow};
 pub use layout::LayoutError;
-#[cfg(feature = "video")]
-pub(crate) use layout::{Blocks, Size};
 pub use sheet::{ImageFormat, SheetOptions, grid, mosaic, timeline};
 #[cfg(feature = "video")]
 pub(crate) use sheet::{Label, labels};

@@ -134,6 +134,9 @@ pub(crate) fn labels(width: usize, height: usize, ground: Color, labels: &[Label
     Ok(raster_of_svg(&svg, 1.0)?)
 }
 
+/// A sheet is held in memory: a gigabyte is enough.
+const SHEET_PIXELS_MAX: usize = 350_000_000;
+
 fn tile_size(aspect: f64, longer: usize) -> (usize, usize) {
     let longer = longer.max(8) as f64;
     let (width, height) = if aspect >= 1.0 { (longer, longer / aspect) } else { (longer * aspect, longer) };
@@ -142,12 +145,14 @@ fn tile_size(aspect: f64, longer: usize) -> (usize, usize) {
 
 fn check(width: usize, height: usize, format: ImageFormat, advice: &str) -> Result<(), ExportError> {
     let max = format.side_max();
-    // A sheet is held in memory: a gigabyte is enough.
-    if width > max || height > max || width.saturating_mul(height) > 350_000_000 {
-        let advice = advice.to_owned();
-        return Err(LayoutError::SheetTooLarge { width, height, format: format.name(), max, advice }.into());
-    }
-    Ok(())
+    let limit = if width > max || height > max {
+        format!("{} holds {max} on a side", format.name())
+    } else if width.saturating_mul(height) > SHEET_PIXELS_MAX {
+        format!("a sheet has at most {SHEET_PIXELS_MAX}")
+    } else {
+        return Ok(());
+    };
+    Err(LayoutError::SheetTooLarge { width, height, limit, advice: advice.to_owned() }.into())
 }
 
 /// Makes a mosaic: a row a prompt, a column a network and seed.

@@ -1,5 +1,6 @@
 //! Frames piped into ffmpeg, where it is installed.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -46,6 +47,9 @@ impl Ffmpeg {
             let encoders = wanted.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
             return Err(VideoError::NoEncoder { codec: codec.name(), encoders });
         };
+        // With a colon in it a path would be read as a protocol.
+        let mut to = OsString::from("file:");
+        to.push(path);
         let mut command = Command::new("ffmpeg");
         command
             .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"])
@@ -55,7 +59,7 @@ impl Ffmpeg {
             .args(["-c:v", encoder])
             .args(*options)
             .args(["-movflags", "+faststart", "-f", "mp4"])
-            .arg(path)
+            .arg(to)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

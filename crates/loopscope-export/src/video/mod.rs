@@ -5,6 +5,7 @@
 //! installed, makes larger frames and other codecs.
 
 mod av1;
+mod blocks;
 mod ffmpeg;
 mod stage;
 mod yuv;
@@ -249,6 +250,7 @@ fn open(options: &VideoOptions, path: &Path) -> Result<(Box<dyn FrameSink>, Stri
         return Ok((Box::new(sink), "built-in AV1".to_owned()));
     }
     let what = match options.codec {
+        _ if options.encoder == EncoderChoice::Ffmpeg => "--encoder ffmpeg".to_owned(),
         Codec::Av1 => format!("--resolution {}", options.resolution.name()),
         codec => codec.name().to_owned(),
     };

@@ -3,8 +3,9 @@
 use loopscope_core::experiment::InvocationId;
 use loopscope_core::store::Store;
 
+use super::blocks::{Blocks, Size};
 use crate::figure::{Color, font};
-use crate::mosaic::{Blocks, Board, Size, labels};
+use crate::mosaic::{Board, labels};
 use crate::pixels::{Rect, scaled};
 use crate::{ExportError, Raster};
 
