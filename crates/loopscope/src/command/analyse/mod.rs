@@ -34,7 +34,7 @@ pub(super) fn execute(command: &AnalyseCommand, global: &Global, talk: &Talk) ->
 }
 
 /// A clustering that is not there is a slip of the hand.
-fn told(error: loopscope_core::analysis::AnalysisError) -> anyhow::Error {
+pub(super) fn told(error: loopscope_core::analysis::AnalysisError) -> anyhow::Error {
     match error {
         loopscope_core::analysis::AnalysisError::UnknownClustering { .. } => UsageError {
             message: error.to_string(),

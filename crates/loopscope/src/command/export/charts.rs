@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use loopscope_core::analysis::Options;
+use loopscope_core::backend::Registry;
 use loopscope_core::store::Store;
 use loopscope_export::chart::{Format, Kind, Source, draw};
 use loopscope_export::{ExportError, OutputFolder, Part, Progress, Selection};
-use loopscope_models::BuiltinRegistry;
 
 use super::export;
 use crate::args::Global;
@@ -73,6 +73,7 @@ pub(super) fn charts(arguments: &ChartsArgs, global: &Global, talk: &Talk) -> an
         return Ok(Exit::Ok);
     }
     let kinds = kinds_of(&arguments.kinds)?;
+    let registry = global.registry()?;
     if !(arguments.epsilon > 0.0 && arguments.epsilon <= 2.0) {
         let message = format!("--epsilon is a cosine distance above 0 and at most 2, got {}", arguments.epsilon);
         return Err(UsageError { message, hint: None }.into());
@@ -84,7 +85,8 @@ pub(super) fn charts(arguments: &ChartsArgs, global: &Global, talk: &Talk) -> an
         epsilon: arguments.epsilon,
         ..Options::default()
     };
-    let drawn = export(global, talk, |store, progress| draw_all(store, arguments, &kinds, &options, progress))?;
+    let drawn =
+        export(global, talk, |store, progress| draw_all(store, arguments, &kinds, &options, &registry, progress))?;
     let Some(Drawn { name: experiment, written, skipped, is_unfinished, bytes: total }) = drawn else {
         return Ok(Exit::Interrupted);
     };
@@ -122,14 +124,17 @@ fn draw_all(
     arguments: &ChartsArgs,
     kinds: &[Kind],
     options: &Options,
+    registry: &dyn Registry,
     progress: &mut dyn Progress,
 ) -> Result<Drawn, ExportError> {
     let selection = Selection::find(store, std::slice::from_ref(&arguments.experiment))?;
     let is_unfinished = !selection.tell_unfinished(store, progress)?.is_empty();
     let run = arguments.run.as_deref().map(|typed| store.find_run(typed)).transpose()?;
     let experiment = &selection.experiments[0];
-    let source = Source::load(store, experiment.id, options, run, &BuiltinRegistry)?;
+    let source = Source::load(store, experiment.id, options, run, registry)?;
+    source.tell_left_out(progress)?;
     let mut folder = OutputFolder::begin(&arguments.out, arguments.force)?;
+    let formats = each_once(&arguments.formats);
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
     progress.begin(Part { name: "charts", total: kinds.len() as u64, unit: "kinds" });
     for (done, &kind) in (1..).zip(kinds) {
@@ -141,7 +146,7 @@ fn draw_all(
             }
             Ok(charts) => {
                 for (chart, &format) in
-                    charts.iter().flat_map(|chart| arguments.formats.iter().map(move |f| (chart, f)))
+                    charts.iter().flat_map(|chart| formats.iter().map(move |format| (chart, format)))
                 {
                     let format = Format::from(format);
                     let name = format!("{}.{}", chart.file_stem(kind), format.extension());
@@ -179,5 +184,16 @@ fn kinds_of(typed: &[String]) -> Result<Vec<Kind>, UsageError> {
             }
         })
     };
-    typed.iter().map(find).collect()
+    Ok(each_once(&typed.iter().map(find).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// What is asked for twice is drawn once.
+fn each_once<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
+    let mut kept = Vec::new();
+    items.iter().for_each(|item| {
+        if !kept.contains(item) {
+            kept.push(*item)
+        }
+    });
+    kept
 }

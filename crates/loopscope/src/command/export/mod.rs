@@ -47,6 +47,9 @@ pub(crate) enum ExportCommand {
     /// Make a video of all runs side by side, turn by turn
     #[cfg(feature = "video")]
     Video(video::VideoArgs),
+    #[cfg(not(feature = "video"))]
+    #[command(hide = true)]
+    Video(NoVideo),
     /// Write a folder with summary, charts and filmstrips that opens in a browser from disk
     #[cfg(feature = "charts")]
     Site(site::SiteArgs),
@@ -59,6 +62,14 @@ pub(crate) enum ExportCommand {
     /// Write the pictures as files that say where they come from
     #[cfg(feature = "images")]
     Images(images::ExportImagesArgs),
+}
+
+/// What was typed for a video, in a build that makes none.
+#[cfg(not(feature = "video"))]
+#[derive(Debug, clap::Args)]
+pub(crate) struct NoVideo {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0.., value_name = "ANY")]
+    rest: Vec<String>,
 }
 
 pub(super) fn execute(command: &ExportCommand, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
@@ -74,6 +85,12 @@ pub(super) fn execute(command: &ExportCommand, global: &Global, talk: &Talk) -> 
         ExportCommand::Grid(arguments) => pictures::grid_sheet(arguments, global, talk),
         #[cfg(feature = "video")]
         ExportCommand::Video(arguments) => video::video(arguments, global, talk),
+        #[cfg(not(feature = "video"))]
+        ExportCommand::Video(NoVideo { .. }) => Err(crate::failure::UsageError {
+            message: "this build makes no videos".to_owned(),
+            hint: Some("build it with `cargo build --release --features video`".to_owned()),
+        }
+        .into()),
         #[cfg(feature = "charts")]
         ExportCommand::Site(arguments) => site::site(arguments, global, talk),
         #[cfg(feature = "parquet")]
@@ -97,6 +114,8 @@ pub(super) fn export<T>(
 ) -> anyhow::Result<Option<T>> {
     let stop = stop_on_signal()?;
     let store = Store::open_read(&global.db, &global.open_options())?;
+    // Whatever an engine writes meanwhile, all of an export is of one state.
+    let _state = store.snapshot()?;
     let mut reporter = ExportReporter::new(talk, stop);
     let outcome = work(&store, &mut reporter);
     reporter.end();
@@ -106,6 +125,7 @@ pub(super) fn export<T>(
             talk.say_anyway(&error.to_string());
             Ok(None)
         }
+        Err(ExportError::Analysis(error)) => Err(crate::command::analyse::told(error)),
         Err(error) => Err(error.into()),
     }
 }
@@ -123,7 +143,7 @@ pub(crate) fn hint(error: &ExportError, global: &Global) -> Option<String> {
         }
         #[cfg(feature = "video")]
         ExportError::Video(VideoError::NoFfmpeg { .. }) => {
-            Some("install ffmpeg, or leave out --resolution and --codec: AV1 in HD needs nothing".to_owned())
+            Some("install ffmpeg, or leave out --encoder, --resolution and --codec: AV1 in HD needs nothing".to_owned())
         }
         #[cfg(feature = "video")]
         ExportError::Video(VideoError::NoEncoder { .. }) => Some("choose another --codec".to_owned()),

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use clap::Args;
 use loopscope_export::tables::{TableOptions, WrittenTable, export_tables};
-use loopscope_models::BuiltinRegistry;
 
 use super::export;
 use crate::args::Global;
@@ -43,8 +42,9 @@ pub(super) fn parquet(arguments: &ExportParquetArgs, global: &Global, talk: &Tal
         program_version: env!("CARGO_PKG_VERSION"),
     };
     let began = Instant::now();
+    let registry = global.registry()?;
     let written = export(global, talk, |store, reporter| {
-        export_tables(store, &arguments.experiments, &arguments.out, &options, &BuiltinRegistry, reporter)
+        export_tables(store, &arguments.experiments, &arguments.out, &options, &registry, reporter)
     })?;
     let Some(written) = written else { return Ok(Exit::Interrupted) };
     if global.json {

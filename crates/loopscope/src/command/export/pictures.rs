@@ -96,11 +96,18 @@ fn sheet(
         let selection = Selection::find(store, std::slice::from_ref(&arguments.experiment))?;
         selection.tell_unfinished(store, progress)?;
         let board = Board::load(store, &selection.experiments[0], &arguments.prompts)?;
-        if board.without > 0 {
-            progress.note(&format!("{} runs have no picture and are left out", board.without));
-        }
+        tell_left_out(&board, progress);
         draw(store, &board, format, progress)
     })
+}
+
+/// Says how many runs have nothing to show.
+pub(super) fn tell_left_out(board: &Board, progress: &mut dyn Progress) {
+    match board.without {
+        0 => {}
+        1 => progress.note("1 run has no picture and is left out"),
+        runs => progress.note(&format!("{runs} runs have no picture and are left out")),
+    }
 }
 
 pub(super) fn grid_sheet(arguments: &GridArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use loopscope_export::Selection;
 use loopscope_export::site::export_site;
-use loopscope_models::BuiltinRegistry;
 
 use super::export;
 use crate::args::Global;
@@ -24,11 +23,12 @@ pub(crate) struct SiteArgs {
 }
 
 pub(super) fn site(arguments: &SiteArgs, global: &Global, talk: &Talk) -> anyhow::Result<Exit> {
+    let registry = global.registry()?;
     let written = export(global, talk, |store, progress| {
         let selection = Selection::find(store, std::slice::from_ref(&arguments.experiment))?;
         selection.tell_unfinished(store, progress)?;
         let experiment = &selection.experiments[0];
-        export_site(store, experiment, &arguments.dir, arguments.force, &BuiltinRegistry, progress)
+        export_site(store, experiment, &arguments.dir, arguments.force, &registry, progress)
     })?;
     let Some(written) = written else { return Ok(Exit::Interrupted) };
     if global.json {

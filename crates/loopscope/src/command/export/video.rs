@@ -9,6 +9,7 @@ use loopscope_export::mosaic::Board;
 use loopscope_export::video::{Codec, EncoderChoice, Resolution, VideoOptions, export_video};
 
 use super::export;
+use super::pictures::tell_left_out;
 use crate::args::Global;
 use crate::failure::{Exit, UsageError, unless_unread};
 use crate::report::{Talk, bytes, count, duration, print, print_json};
@@ -105,6 +106,7 @@ pub(super) fn video(arguments: &VideoArgs, global: &Global, talk: &Talk) -> anyh
             .iter()
             .map(|experiment| Board::load(store, experiment, &arguments.prompts))
             .collect::<Result<Vec<_>, _>>()?;
+        boards.iter().for_each(|board| tell_left_out(board, progress));
         export_video(store, &boards, &arguments.out, &options, progress)
     })?;
     let Some(written) = written else { return Ok(Exit::Interrupted) };
