@@ -219,7 +219,7 @@ fn captions_and_vectors_go_wrong_by_themselves_too() {
     for (misdeed, told) in [
         ("echo-key", "repeats the key in its answer"),
         ("refused", "refused: I will not. Bearer [key]"),
-        ("empty", "gave 0 captions for one picture"),
+        ("empty", "answered without a message"),
         ("two", "gave 2 captions for one picture"),
         ("html", "what is no answer of its API"),
         ("many-items", "answered with more than"),
