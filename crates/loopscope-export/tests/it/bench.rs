@@ -264,7 +264,14 @@ fn clustering(number: u64, embeddings: &[EmbeddingId]) -> ClusteringResult {
 }
 
 /// Knows the embedders of the bench: a text's vector is its length, a one, and zeros.
-pub(crate) struct BenchModels;
+pub(crate) struct BenchModels {
+    pub(crate) revision: &'static str,
+}
+
+impl BenchModels {
+    /// The models that made what is stored.
+    pub(crate) const STORED: Self = Self { revision: "1" };
+}
 
 impl Registry for BenchModels {
     fn names(&self) -> Vec<ModelName> {
@@ -276,8 +283,8 @@ impl Registry for BenchModels {
         Ok(ModelInfo {
             name: name.clone(),
             kind: if is_words { ModelKind::TextEmbedder } else { ModelKind::ImageEmbedder },
-            backend: "bench".to_owned(),
-            revision: "1".to_owned(),
+            backend: "dummy".to_owned(),
+            revision: self.revision.to_owned(),
             weights_hash: "unknown".to_owned(),
             parameters: Map::new(),
             determinism: Determinism::Bitwise,

@@ -157,7 +157,7 @@ fn exported_rows(file: &Path) -> Vec<Vec<Value>> {
 
 fn export(bench: &Bench, names: &[&str], options: &TableOptions) {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    export_tables(&bench.store(), &names, &bench.out(), options, &BenchModels, &mut Silent).unwrap();
+    export_tables(&bench.store(), &names, &bench.out(), options, &BenchModels::STORED, &mut Silent).unwrap();
 }
 
 fn check_tables(bench: &Bench) {
@@ -270,6 +270,17 @@ fn diagrams_come_back_as_json_and_as_bars() {
 }
 
 #[test]
+fn prompts_are_embedded_only_by_what_made_the_stored_vectors() {
+    let bench = Bench::new(&[Choice::default()]);
+    let options = TableOptions { embed_prompts: true, ..TableOptions::default() };
+    let other = BenchModels { revision: "2" };
+    let told = export_tables(&bench.store(), &["circles".to_owned()], &bench.out(), &options, &other, &mut Silent);
+    let told = told.unwrap_err().to_string();
+    assert!(told.contains("made with revision 1, and here it has revision 2"), "{told}");
+    assert!(!bench.out().exists(), "nothing is left");
+}
+
+#[test]
 fn prompts_are_the_step_before_the_first_of_their_run() {
     let bench = Bench::new(&[Choice::default()]);
     export(&bench, &["circles"], &TableOptions { embed_prompts: true, ..TableOptions::default() });
@@ -333,7 +344,8 @@ fn an_export_reads_one_state_while_others_write() {
     let mut meddling = Meddling(bench.database());
     let names = ["circles".to_owned()];
     let written =
-        export_tables(&store, &names, &bench.out(), &TableOptions::default(), &BenchModels, &mut meddling).unwrap();
+        export_tables(&store, &names, &bench.out(), &TableOptions::default(), &BenchModels::STORED, &mut meddling)
+            .unwrap();
     let of_vectors = |table: &&WrittenTable| table.file.starts_with("embeddings/");
     let rows: u64 = written.tables.iter().filter(of_vectors).map(|table| table.rows).sum();
     assert!(rows > 0);

@@ -8,7 +8,7 @@ use crate::bench::{Bench, BenchModels, Choice};
 
 fn tables(bench: &Bench, options: &TableOptions, progress: &mut dyn Progress) -> Result<(), ExportError> {
     let names = ["circles".to_owned()];
-    export_tables(&bench.store(), &names, &bench.out(), options, &BenchModels, progress).map(|_| ())
+    export_tables(&bench.store(), &names, &bench.out(), options, &BenchModels::STORED, progress).map(|_| ())
 }
 
 /// Stops at once, and keeps what was said.
