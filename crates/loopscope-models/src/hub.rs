@@ -145,7 +145,7 @@ mod client {
     use hf_hub::{Cache, Repo, RepoType};
 
     use super::{PullError, PullEvent, Pulled, wanted};
-    use crate::registry::ModelRegistry;
+    use crate::registry::{ModelRegistry, unfinished_mark};
 
     /// How often a download that breaks off goes on where it was.
     const RETRIES: usize = 5;
@@ -172,7 +172,7 @@ mod client {
         let set = |name: &str| registry.variable(name).filter(|value| !value.trim().is_empty());
         let endpoint = set("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_owned());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        let cache = Cache::new(folder);
+        let cache = Cache::new(folder.clone());
         let token = set("HF_TOKEN").map(|token| token.trim().to_owned()).or_else(|| cache.token());
         let redact = |text: String| match &token {
             Some(token) if token.len() > 5 => text.replace(token.as_str(), "[token]"),
@@ -207,12 +207,23 @@ mod client {
         let missing: Vec<&String> = files.iter().filter(|file| !directory.join(file).is_file()).collect();
         report(PullEvent::Planned { commit: commit.clone(), files: missing.len() });
         let hub = api.repo(pinned);
+        let noting = |error: std::io::Error| failed("files", format!("noting the commit in the cache: {error}"));
+        // A name that is a commit finds its folder from the first file on, so the folder is marked until all is there.
+        let mark = unfinished_mark(&folder, repository, &commit);
+        if !missing.is_empty() {
+            mark.parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| std::fs::write(&mark, ""))
+                .map_err(noting)?;
+        }
         for file in &missing {
             hub.download_with_progress(file, Shown { report: &mut *report }).map_err(|error| told(file, &error))?;
         }
-        // Only now does the name lead to the commit: until all is there, nothing is found.
-        let named = cache.repo(asked).create_ref(&commit);
-        named.map_err(|error| failed("files", format!("noting the commit in the cache: {error}")))?;
+        cache.repo(asked).create_ref(&commit).map_err(noting)?;
+        match std::fs::remove_file(&mark) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(noting(error)),
+            _ => {}
+        }
         Ok(Pulled {
             repository: repository.to_owned(),
             commit,

@@ -35,6 +35,8 @@ pub(crate) use self::builtin::is_dummy;
 pub(crate) use self::dialect::Dialect;
 #[cfg(feature = "http")]
 pub(crate) use self::file::{EndpointConfig, RemoteModel};
+#[cfg(feature = "hub")]
+pub(crate) use self::snapshots::unfinished_mark;
 #[cfg(feature = "http")]
 pub(crate) use self::url::BaseUrl;
 

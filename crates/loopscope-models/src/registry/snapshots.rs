@@ -5,6 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// What the mark of a download that is not finished is called, before its commit.
+const UNFINISHED: &str = ".loopscope-unfinished-";
+
 /// The files of a repository at a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
@@ -21,9 +24,19 @@ pub(crate) fn cache_directory(variable: &dyn Fn(&str) -> Option<String>) -> Opti
         .or_else(|| set("HOME").map(|home| home.join(".cache/huggingface/hub")))
 }
 
-/// Returns the snapshot of a revision: a commit, or the name of a branch, tag or reference.
+fn folder_of(cache: &Path, repository: &str) -> PathBuf {
+    cache.join(format!("models--{}", repository.replace('/', "--")))
+}
+
+/// Returns the file that lies in the cache from the start of a download by this program to its end.
+pub(crate) fn unfinished_mark(cache: &Path, repository: &str, commit: &str) -> PathBuf {
+    folder_of(cache, repository).join(format!("{UNFINISHED}{commit}"))
+}
+
+/// Returns the snapshot of a revision: a commit, or the name of a branch, tag or reference. One whose download broke
+/// off is none.
 pub(crate) fn find(cache: &Path, repository: &str, revision: &str) -> Option<Snapshot> {
-    let folder = cache.join(format!("models--{}", repository.replace('/', "--")));
+    let folder = folder_of(cache, repository);
     let commit = match std::fs::read_to_string(folder.join("refs").join(revision)) {
         Ok(commit) => commit.trim().to_owned(),
         Err(_) => revision.to_owned(),
@@ -33,7 +46,8 @@ pub(crate) fn find(cache: &Path, repository: &str, revision: &str) -> Option<Sna
         return None;
     }
     let directory = folder.join("snapshots").join(&commit);
-    directory.is_dir().then_some(Snapshot { directory, commit })
+    let is_whole = directory.is_dir() && !unfinished_mark(cache, repository, &commit).exists();
+    is_whole.then_some(Snapshot { directory, commit })
 }
 
 #[cfg(test)]
@@ -53,6 +67,8 @@ mod tests {
             assert_eq!(find(&cache, "a/b", revision).unwrap().commit, "0f", "{revision}");
         }
         assert_eq!(find(&cache, "a/b", "bad"), None);
+        std::fs::write(unfinished_mark(&cache, "a/b", "0f"), "").unwrap();
+        assert_eq!(find(&cache, "a/b", "main"), None, "its download broke off");
         assert_eq!(find(&cache, "a/b", "1234"), None);
         assert_eq!(find(&cache, "a/c", "main"), None);
         std::fs::remove_dir_all(&cache).unwrap();

@@ -21,6 +21,11 @@ const FILES: [(&str, &str); 5] = [
 
 /// A hub with one repository; what it answers to a request for a file without the token is `gate`.
 fn hub(gate: u16) -> (String, Arc<AtomicUsize>) {
+    hub_without("", gate)
+}
+
+/// The same, of which one file cannot be had.
+fn hub_without(lacking: &'static str, gate: u16) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let served = Arc::new(AtomicUsize::new(0));
@@ -28,13 +33,13 @@ fn hub(gate: u16) -> (String, Arc<AtomicUsize>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let counter = Arc::clone(&counter);
-            std::thread::spawn(move || serve(stream, gate, &counter).ok());
+            std::thread::spawn(move || serve(stream, gate, lacking, &counter).ok());
         }
     });
     (url, served)
 }
 
-fn serve(mut stream: TcpStream, gate: u16, served: &AtomicUsize) -> std::io::Result<()> {
+fn serve(mut stream: TcpStream, gate: u16, lacking: &str, served: &AtomicUsize) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     loop {
         let mut head = Vec::new();
@@ -63,7 +68,8 @@ fn serve(mut stream: TcpStream, gate: u16, served: &AtomicUsize) -> std::io::Res
             continue;
         }
         let name = path.split_once(&format!("/resolve/{COMMIT}/")).map(|(_, name)| name.to_owned());
-        let Some((name, text)) = FILES.iter().find(|(file, _)| name.as_deref() == Some(*file)) else {
+        let Some((name, text)) = FILES.iter().find(|(file, _)| name.as_deref() == Some(*file) && *file != lacking)
+        else {
             write!(stream, "HTTP/1.1 404 No\r\ncontent-length: 0\r\n\r\n")?;
             continue;
         };
@@ -113,6 +119,20 @@ fn a_download_takes_what_is_read_once_and_is_found_offline() {
     assert_eq!((again.downloaded_count, served.load(Ordering::Relaxed)), (0, before));
     let offline = pull(&registry_of(&[("HF_HUB_OFFLINE", "1")]), &minilm(), &mut |_| {}).unwrap();
     assert_eq!(offline.directory, pulled.directory);
+}
+
+#[test]
+fn a_download_that_breaks_off_is_found_only_after_it_was_taken_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("hub");
+    let is_found = || pull(&registry(&cache, "http://127.0.0.1:1", &[("HF_HUB_OFFLINE", "1")]), &minilm(), &mut |_| {});
+    let (broken, _) = hub_without("model.safetensors", 200);
+    assert!(pull(&registry(&cache, &broken, &[]), &minilm(), &mut |_| {}).is_err());
+    assert!(matches!(is_found(), Err(PullError::Offline { .. })));
+    let (whole, _) = hub(200);
+    let pulled = pull(&registry(&cache, &whole, &[]), &minilm(), &mut |_| {}).unwrap();
+    assert_eq!((pulled.file_count, pulled.downloaded_count), (3, 2), "the config was here");
+    assert_eq!(is_found().unwrap().directory, pulled.directory);
 }
 
 #[test]
