@@ -7,6 +7,7 @@
 mod args;
 mod command;
 mod failure;
+mod memory;
 mod next;
 mod report;
 mod signals;

@@ -12,10 +12,10 @@ use loopscope_core::codec::{NpyArray, NpyValues};
 use serde_json::{Value, json};
 
 use super::input::{floats, matrix_shape, read_array};
-use super::peak_bytes;
 use crate::args::Global;
 use crate::command::clustering::{AlgorithmName, ClusterParameters, Watch, XI, usage, warn_of_copies};
 use crate::failure::{Exit, UsageError};
+use crate::memory;
 use crate::report::{Table, Talk, bytes, count, print, print_json_line};
 
 #[derive(Debug, Args)]
@@ -103,7 +103,7 @@ pub(super) fn cluster(arguments: &ArrayClusterArgs, global: &Global, talk: &Talk
         value["n"] = json!(matrix.rows);
         value["distinct"] = json!(tree.distinct_row_count());
         value["seconds"] = json!({ "reading": read, "clustering": seconds - read });
-        value["peak_bytes"] = json!(peak_bytes());
+        value["peak_bytes"] = json!(memory::peak());
         print_json_line(&value)?;
     } else {
         print(&format!(
@@ -112,7 +112,7 @@ pub(super) fn cluster(arguments: &ArrayClusterArgs, global: &Global, talk: &Talk
             count(tree.distinct_row_count() as u64)
         ))?;
         found.print()?;
-        let memory = peak_bytes().map_or_else(String::new, |peak| format!("; {} at most in memory", bytes(peak)));
+        let memory = memory::peak().map_or_else(String::new, |peak| format!("; {} at most in memory", bytes(peak)));
         print(&format!("reading {read:.3} s, clustering {:.3} s{memory}", seconds - read))?;
     }
     Ok(Exit::Ok)

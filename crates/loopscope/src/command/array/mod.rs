@@ -38,11 +38,3 @@ pub(super) fn execute(command: &ArrayCommand, global: &Global, talk: &Talk) -> a
         ArrayCommand::Cluster(arguments) => cluster::cluster(arguments, global, talk),
     }
 }
-
-/// Returns the most memory that this process has held, where the system tells.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes * 1024)
-}

@@ -16,9 +16,9 @@ use ripsaw::{
 };
 
 use super::input::floats;
-use super::peak_bytes;
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
+use crate::memory;
 use crate::report::{Table, bytes, count, print, print_json};
 
 #[derive(Debug, Args)]
@@ -273,7 +273,7 @@ fn topology_json(persistence: &Persistence, entropy: &[f64], seconds: &Seconds) 
             "collapse": seconds.collapse.as_secs_f64(),
             "reduction": seconds.reduction.as_secs_f64(),
         },
-        "peak_bytes": peak_bytes(),
+        "peak_bytes": memory::peak(),
     })
 }
 
@@ -298,7 +298,7 @@ fn print_topology(persistence: &Persistence, entropy: &[f64], seconds: &Seconds)
         ]);
     }
     table.print()?;
-    let memory = peak_bytes().map_or_else(String::new, |peak| format!("; {} at most in memory", bytes(peak)));
+    let memory = memory::peak().map_or_else(String::new, |peak| format!("; {} at most in memory", bytes(peak)));
     print(&format!(
         "distances {:.3} s, collapse {:.3} s, reduction {:.3} s{memory}",
         seconds.distances.as_secs_f64(),

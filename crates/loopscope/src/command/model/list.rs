@@ -7,6 +7,7 @@ use loopscope_models::{Listing, ModelRegistry, State};
 use super::{info_json, info_of};
 use crate::args::{Global, Kind};
 use crate::failure::{Exit, UsageError};
+use crate::memory;
 use crate::report::{Table, bytes, print, print_json};
 
 /// Which models a list is of.
@@ -36,8 +37,11 @@ pub(super) fn list(registry: &ModelRegistry, filter: &Filter, global: &Global) -
     }
     let mut table = Table::new(&["name", "kind", "backend", "state", ">memory", "licence", "about"]);
     for listing in &listings {
-        let memory =
-            if listing.backend == "candle" { format!("~{}", bytes(listing.memory_bytes)) } else { String::new() };
+        let memory = if listing.backend == "candle" && listing.memory_bytes > 0 {
+            format!("~{}", bytes(listing.memory_bytes))
+        } else {
+            String::new()
+        };
         let gated = if listing.is_gated { " (gated)" } else { "" };
         table.row(vec![
             listing.name.to_string(),
@@ -141,10 +145,7 @@ pub(super) fn show(registry: &ModelRegistry, name: &ModelName, global: &Global) 
 
 /// Returns the memory that this machine has free, in bytes.
 fn memory_free() -> Result<u64, UsageError> {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kibibytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kibibytes.map(|number| number * 1024).ok_or_else(|| UsageError {
+    memory::free().ok_or_else(|| UsageError {
         message: "this system does not say how much memory is free".to_owned(),
         hint: Some("`loopscope model list` without --fits shows the estimates".to_owned()),
     })

@@ -1,8 +1,10 @@
 //! `model list|show|pull|test|bench`.
 
 mod bench;
+mod inputs;
 mod list;
 mod pull;
+mod search;
 mod trial;
 
 use loopscope_core::backend::{ModelInfo, Registry, RegistryError};

@@ -114,7 +114,7 @@ fn models_at_servers_are_listed_tested_and_timed() {
     assert!(ok_keyed(&place, &["model", "test", "Mine"]).contains("32×32 picture"));
     let benched: serde_json::Value =
         serde_json::from_str(&ok_keyed(&place, &["model", "bench", "Words", "--seconds", "0", "--json"])).unwrap();
-    assert_eq!(benched["largest_batch"], 8);
+    assert_eq!((&benched["largest"]["batch"], &benched["largest"]["limit"]), (&8.into(), &"server".into()));
     assert!(benched["batches"].as_array().unwrap().iter().all(|one| one["seconds_per_item"].as_f64().unwrap() > 0.0));
     let gone = run_keyed(&place, &["model", "test", "Gone"]);
     assert!(gone.code == 1 && gone.stderr.contains("answered 500"), "{}", gone.stderr);
