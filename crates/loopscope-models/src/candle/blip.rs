@@ -119,12 +119,12 @@ pub(super) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
 
 /// Returns the longest caption in tokens.
 fn check_length(model: &NativeModel<'_>, text: &Text) -> Result<usize, ModelError> {
-    let length = options::integer(model.parameters, "tokens_max").unwrap_or(20);
+    let length = options::integer(model.parameters, "max_tokens").unwrap_or(20);
     if length <= text.max_position_embeddings {
         return Ok(length);
     }
     let (name, places) = (model.name, text.max_position_embeddings);
-    Err(ModelError::permanent(format!("{name}: tokens_max is {length}; the model has places for {places}")))
+    Err(ModelError::permanent(format!("{name}: max_tokens is {length}; the model has places for {places}")))
 }
 
 /// Loads a captioner.
@@ -169,7 +169,7 @@ impl Captioner {
         }
         if begin.len() >= length {
             let (name, count) = (model.name, begin.len());
-            let what = format!("{name}: the prompt has {count} tokens with the first; tokens_max is {length}");
+            let what = format!("{name}: the prompt has {count} tokens with the first; max_tokens is {length}");
             return Err(ModelError::permanent(what));
         }
         let weights = Weights::open(&files, STEM, &placement, as_stored)?;

@@ -132,7 +132,7 @@ impl Captioner {
         let end = tokens.id(END).ok_or_else(|| files.error(tokens::FILE, format!("there is no token {END}")))?;
         let prompt = options::text(model.parameters, "prompt").unwrap_or_default();
         let question = tokens.encode(&format!("\n\nQuestion: {prompt}\n\nAnswer:"), false)?;
-        let length = options::integer(model.parameters, "tokens_max").unwrap_or(128);
+        let length = options::integer(model.parameters, "max_tokens").unwrap_or(128);
         let weights = Weights::open(&files, STEM, &placement, as_stored)?;
         let tower = tower(&files, &keys.vision_config, &weights)?;
         let places = keys.text_config.n_positions;

@@ -59,11 +59,11 @@ pub(crate) fn table(family: Family, kind: ModelKind) -> Vec<Parameter> {
         }
         Family::Blip => {
             table.push(Parameter::new("prompt", Fits::Text, ""));
-            table.push(Parameter::new("tokens_max", Fits::Integer(1, 512), 20));
+            table.push(Parameter::new("max_tokens", Fits::Integer(1, 512), 20));
         }
         Family::Moondream => {
             table.push(Parameter::new("prompt", Fits::Text, "Describe this image."));
-            table.push(Parameter::new("tokens_max", Fits::Integer(1, 1024), 128));
+            table.push(Parameter::new("max_tokens", Fits::Integer(1, 1024), 128));
         }
         Family::Bert
         | Family::Mpnet
@@ -73,7 +73,7 @@ pub(crate) fn table(family: Family, kind: ModelKind) -> Vec<Parameter> {
         | Family::ModernBert => table.extend(text_embedder(family)),
         Family::Clip if kind == ModelKind::TextEmbedder => {
             table.push(Parameter::new("prefix", Fits::Text, ""));
-            table.push(Parameter::unset("tokens_max", Fits::Integer(2, TOKENS_MAX)));
+            table.push(Parameter::unset("max_tokens", Fits::Integer(2, TOKENS_MAX)));
         }
         Family::Clip | Family::Siglip | Family::Dinov2 => {}
     }
@@ -91,7 +91,7 @@ fn text_embedder(family: Family) -> [Parameter; 3] {
     [
         dimension,
         Parameter::new("prefix", Fits::Text, prefix),
-        Parameter::unset("tokens_max", Fits::Integer(2, TOKENS_MAX)),
+        Parameter::unset("max_tokens", Fits::Integer(2, TOKENS_MAX)),
     ]
 }
 
@@ -172,8 +172,8 @@ mod tests {
     fn defaults_are_recorded_and_what_the_files_decide_is_left_out() {
         let minilm = check(Family::Bert, ModelKind::TextEmbedder, "{}").expect("nothing given");
         assert_eq!(minilm, r#"{"device":"cpu","dtype":"f32","prefix":""}"#);
-        let qwen = check(Family::Qwen3Embed, ModelKind::TextEmbedder, r#"{"tokens_max":64}"#).expect("fits");
-        assert_eq!(qwen, r#"{"device":"cpu","dimension":256,"dtype":"f32","prefix":"","tokens_max":64}"#);
+        let qwen = check(Family::Qwen3Embed, ModelKind::TextEmbedder, r#"{"max_tokens":64}"#).expect("fits");
+        assert_eq!(qwen, r#"{"device":"cpu","dimension":256,"dtype":"f32","max_tokens":64,"prefix":""}"#);
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod tests {
         let refused = |given| check(Family::Bert, ModelKind::TextEmbedder, given).expect_err("does not fit");
         assert_eq!(
             refused(r#"{"width":3}"#),
-            "model M has no parameter \"width\"; it has device, dtype, dimension, prefix, tokens_max"
+            "model M has no parameter \"width\"; it has device, dtype, dimension, prefix, max_tokens"
         );
         assert_eq!(
             refused(r#"{"device":"gpu"}"#),
@@ -192,8 +192,8 @@ mod tests {
             "parameter \"dtype\" of model M: expected one of f32, f16, bf16, got \"f8\""
         );
         assert_eq!(
-            refused(r#"{"tokens_max":1}"#),
-            "parameter \"tokens_max\" of model M: expected an integer from 2 to 1048576, got 1"
+            refused(r#"{"max_tokens":1}"#),
+            "parameter \"max_tokens\" of model M: expected an integer from 2 to 1048576, got 1"
         );
     }
 }

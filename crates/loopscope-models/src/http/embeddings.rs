@@ -31,7 +31,7 @@ impl TextEmbedder {
         let inputs: Vec<String> = texts.iter().map(|text| format!("{prefix}{text}")).collect();
         let mut body = Map::new();
         body.insert("input".to_owned(), json!(inputs));
-        self.remote.copy(&mut body, "dimensions", "dimensions");
+        self.remote.copy(&mut body, "dimension", "dimensions");
         vectors_of(&self.remote, body, texts.len(), self.dimension)
     }
 }

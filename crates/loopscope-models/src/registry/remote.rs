@@ -72,7 +72,7 @@ fn parameters_of(kind: ModelKind, dialect: Dialect) -> Vec<Parameter> {
             ("temperature", Takes::Number(0.0, 10.0), None),
         ],
         ModelKind::TextEmbedder => {
-            vec![("prefix", Takes::Text, None), ("dimensions", Takes::Integer(1, 65_536), None)]
+            vec![("prefix", Takes::Text, None), ("dimension", Takes::Integer(1, 65_536), None)]
         }
         ModelKind::ImageEmbedder => vec![],
     };
@@ -159,7 +159,7 @@ impl Served<'_> {
     pub(crate) fn info(&self, given: &Map<String, Value>) -> Result<ModelInfo, RegistryError> {
         let parameters = self.complete(given)?;
         let Self { model, endpoint, kind, .. } = self;
-        let asked = parameters.get("dimensions").and_then(Value::as_u64).and_then(|asked| usize::try_from(asked).ok());
+        let asked = parameters.get("dimension").and_then(Value::as_u64).and_then(|asked| usize::try_from(asked).ok());
         Ok(ModelInfo {
             name: self.name.clone(),
             kind: *kind,

@@ -25,7 +25,7 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
         Parameter::unset("guidance", Fits::Number(0.0, 100.0)),
     ];
     if family == Family::Flux {
-        table.push(Parameter::unset("tokens_max", Fits::Integer(1, 512)));
+        table.push(Parameter::unset("max_tokens", Fits::Integer(1, 512)));
     } else {
         table.push(Parameter::new("negative_prompt", Fits::Text, ""));
         table.push(Parameter::unset("scheduler", Fits::OneOf(&["pndm", "ddim", "euler", "euler_ancestral"])));

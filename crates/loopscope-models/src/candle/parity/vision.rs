@@ -281,7 +281,7 @@ struct Answers {
 fn moondream_answers_are_the_references_token_by_token() {
     let directory = folder("moondream");
     let expected: Answers = expected(&directory);
-    let given = serde_json::json!({"prompt": expected.question, "tokens_max": expected.tokens_max});
+    let given = serde_json::json!({"prompt": expected.question, "max_tokens": expected.tokens_max});
     let (family, kind, name) = (Family::Moondream, ModelKind::ImageToText, ModelName::new("Tiny"));
     let parameters = crate::candle::parameters(family, kind, &name, given.as_object().expect("an object"));
     let parameters = parameters.expect("parameters that fit");

@@ -122,13 +122,13 @@ fn length(model: &NativeModel<'_>, files: &Files<'_>, places: usize) -> Result<u
     if sentence.as_ref().is_some_and(|sentence| sentence.do_lower_case) {
         return Err(files.error(SENTENCE, "do_lower_case is true, which is not supported"));
     }
-    if let Some(length) = options::integer(model.parameters, "tokens_max") {
+    if let Some(length) = options::integer(model.parameters, "max_tokens") {
         if length <= places {
             return Ok(length);
         }
         let name = model.name;
         return Err(ModelError::permanent(format!(
-            "{name}: tokens_max is {length}; the model has places for {places}"
+            "{name}: max_tokens is {length}; the model has places for {places}"
         )));
     }
     let named = match sentence.and_then(|sentence| sentence.max_seq_length) {
@@ -191,7 +191,7 @@ pub(super) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, Mod
     let files = model.files();
     let length = length(model, &files, architecture(model, &files)?.shape().places)?;
     let mut settled = model.parameters.clone();
-    settled.insert("tokens_max".to_owned(), length.into());
+    settled.insert("max_tokens".to_owned(), length.into());
     Ok(settled)
 }
 

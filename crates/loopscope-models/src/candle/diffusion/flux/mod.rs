@@ -80,7 +80,7 @@ impl Plan {
         let square = 2 * vae.factor();
         let settings =
             Settings::new(model, files, scheduler, default, |width, height| (width / square) * (height / square))?;
-        let tokens = options::integer(model.parameters, "tokens_max").unwrap_or(if is_dev { 512 } else { 256 });
+        let tokens = options::integer(model.parameters, "max_tokens").unwrap_or(if is_dev { 512 } else { 256 });
         Ok(Self {
             form,
             transformer,
@@ -166,7 +166,7 @@ pub(super) fn record(
 ) -> Result<(), ModelError> {
     let plan = Plan::read(model, files)?;
     plan.settings.record(parameters);
-    parameters.insert("tokens_max".to_owned(), plan.tokens.into());
+    parameters.insert("max_tokens".to_owned(), plan.tokens.into());
     Ok(())
 }
 
