@@ -23,6 +23,8 @@ mod kill;
 mod losses;
 mod many;
 mod merging;
+#[cfg(feature = "candle")]
+mod native;
 mod reading;
 mod remote;
 mod signals;
