@@ -119,6 +119,7 @@ fn export_folder(
     let models = selection.chosen_models(embedding_models)?;
     let counts = counts_of(store, &selection)?;
     let mut folder = OutputFolder::begin(folder, may_replace)?;
+    progress.tell_leftovers(&folder);
     let unfinished = selection.tell_unfinished(store, progress)?;
     let (files, mut tables) = std::thread::scope(|scope| {
         let writer = Writer::start(scope, program_version);
