@@ -23,7 +23,7 @@ use parquet::file::metadata::KeyValue;
 use serde::Serialize;
 use serde_json::json;
 
-use self::columns::{Table, table};
+use self::columns::{Table, TableName, table};
 use self::prompts::PromptVectors;
 use self::sheet::Cell;
 use self::writer::{Open, Writer};
@@ -212,7 +212,7 @@ impl<'a, 'scope> Export<'a, 'scope> {
     }
 
     /// Returns the columns of a table in this export.
-    fn table(&self, name: &'static str) -> Table {
+    fn table(&self, name: TableName) -> Table {
         table(name, self.prompts.is_some(), 0)
     }
 

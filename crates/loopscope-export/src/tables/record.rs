@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use loopscope_core::experiment::{Embedding, Experiment, ModelName, Run};
 use loopscope_core::store::StoredInvocation;
 
-use super::columns::table;
+use super::columns::{TableName, table};
 use super::prompts::prompt_embedding_id;
 use super::sheet::Cell;
 use super::writer::Open;
@@ -17,7 +17,8 @@ const PROMPT_NUMBER: i64 = -1;
 
 impl Export<'_, '_> {
     pub(super) fn experiments_and_runs(&mut self) -> Result<(), ExportError> {
-        let (mut experiments, mut runs) = (self.open(&self.table("experiments"))?, self.open(&self.table("runs"))?);
+        let (mut experiments, mut runs) =
+            (self.open(&self.table(TableName::Experiments))?, self.open(&self.table(TableName::Runs))?);
         for experiment in &self.selection.experiments {
             self.experiment(&mut experiments, experiment)?;
             for run in self.store.runs(experiment.id)? {
@@ -69,8 +70,8 @@ impl Export<'_, '_> {
 
     /// Writes `invocations` and `wide` in one pass.
     pub(super) fn invocations(&mut self, with_pictures: bool) -> Result<(), ExportError> {
-        let mut narrow = self.open(&self.table("invocations"))?;
-        let mut wide = self.open(&self.table("wide"))?;
+        let mut narrow = self.open(&self.table(TableName::Invocations))?;
+        let mut wide = self.open(&self.table(TableName::Wide))?;
         self.progress.begin(Part { name: "invocations", total: self.counts.invocations, unit: "rows" });
         let (mut done, mut seen) = (0, HashSet::new());
         for experiment in &self.selection.experiments {
@@ -174,7 +175,7 @@ impl Export<'_, '_> {
             object: format!("a vector of {model}"),
             defect: format!("has {dimension} numbers, more than Parquet's lists have"),
         })?;
-        let mut open = self.open_at(&table("embeddings", self.prompts.is_some(), length), file, None)?;
+        let mut open = self.open_at(&table(TableName::Embeddings, self.prompts.is_some(), length), file, None)?;
         for experiment in experiments {
             for run in self.store.runs(experiment.id)? {
                 if let Some(vector) =
