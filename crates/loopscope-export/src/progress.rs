@@ -32,7 +32,7 @@ pub trait Progress {
 
 impl dyn Progress + '_ {
     /// Says what an export that was killed left half in a folder, and is taken away.
-    pub(crate) fn tell_leftovers(&mut self, folder: &OutputFolder) {
+    pub fn tell_leftovers(&mut self, folder: &OutputFolder) {
         let left = folder.leftovers();
         if let Some(first) = left.first() {
             let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
