@@ -68,6 +68,9 @@ for model in models:
     file = pyarrow.parquet.ParquetFile(f"tables/embeddings/{model}.parquet")
     column = file.metadata.row_group(0).column(file.schema.names.index("embedding_model") if "embedding_model" in file.schema.names else 2)
     assert column.compression == "ZSTD" and "RLE_DICTIONARY" in column.encodings, column
+    columns = [file.metadata.row_group(0).column(index) for index in range(file.metadata.num_columns)]
+    (column,) = [column for column in columns if column.path_in_schema.startswith("vector.")]
+    assert column.compression == "ZSTD" and "BYTE_STREAM_SPLIT" in column.encodings, column
 
 # The bars of `pairs` are those of the archives in the store.
 pairs = polars.read_parquet("tables/pairs.parquet")

@@ -1,14 +1,17 @@
 //! Where an export goes: nothing is overwritten unasked, and no half file has the name of a whole one.
 //!
-//! A file is written beside its place under a name that begins with a dot and ends in `.part`, and takes its own name
-//! when it is whole and on the disk. What fails, or is dropped, is taken away again.
+//! A file is written beside its place under a name that begins with a dot and ends in `.loopscope.part`, and takes its own name
+//! when it is whole and on the disk. What fails, or is dropped, is taken away again. A process that is killed cannot: while a
+//! file is written the process holds its lock, which the kernel frees, and so the next export into that folder knows what is
+//! nobody's any more.
 //!
 //! A folder of files remembers what an export wrote in [`OutputFolder::LIST`]. When another export replaces it, the files of
 //! that list which are not written anew are taken away, and no other: a reader that takes every file of a folder would
-//! otherwise mix two exports, and a folder may hold what people put there.
+//! otherwise mix two exports, and a folder may hold what people put there. Until there is a list, what has its name already is
+//! in [`OutputFolder::UNDER_WAY`], a line each.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
@@ -60,6 +63,9 @@ fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Place
     move |source| PlaceError::Io { doing, path, source }
 }
 
+/// How the names of files end that are not whole yet.
+const PART: &str = ".loopscope.part";
+
 /// A file on its way: it has its name when [`finish`](Self::finish) returns, and is gone when it is dropped before.
 #[derive(Debug)]
 pub struct OutputFile {
@@ -92,9 +98,11 @@ impl OutputFile {
         // Of this process, so that two exports do not write into one another.
         let mut hidden = std::ffi::OsString::from(".");
         hidden.push(name);
-        hidden.push(format!(".{}.part", std::process::id()));
+        hidden.push(format!(".{}{PART}", std::process::id()));
         let temporary = path.with_file_name(hidden);
         let file = File::create(&temporary).map_err(io_error("writing", path))?;
+        // Where a file system knows no locks, what is left by a killed process stays.
+        file.try_lock().ok();
         Ok(Self { file: Some(file), temporary, path: path.to_owned(), may_replace })
     }
 
@@ -199,6 +207,11 @@ pub struct OutputFolder {
     is_new: bool,
     before: List,
     written: List,
+    leftovers: Vec<PathBuf>,
+    /// Lines of what has its name; begun with the first.
+    under_way: Option<File>,
+    /// Bytes of those lines that a killed export left.
+    noted_before: u64,
     /// Those of the written files that replaced none.
     fresh: Vec<PathBuf>,
     is_finished: bool,
@@ -208,6 +221,8 @@ pub struct OutputFolder {
 impl OutputFolder {
     /// Where a folder keeps the list of what an export wrote.
     pub const LIST: &str = ".loopscope-export.json";
+    /// Where a folder keeps the names of files that are whole while others are written.
+    pub const UNDER_WAY: &str = ".loopscope-export.under-way";
 
     /// Begins a folder, which is made when it is not there; `may_replace` is `--force`.
     ///
@@ -222,22 +237,30 @@ impl OutputFolder {
         fs::create_dir_all(path).map_err(io_error("making", path))?;
         let found = names_in(path)?;
         if !found.is_empty() && !may_replace {
-            return Err(PlaceError::NotEmpty { path: path.to_owned(), found: some_of(&found) });
+            let is_left = found.iter().any(|name| name == Self::UNDER_WAY || name.ends_with(PART));
+            let left = if is_left { " (an export into it was killed, or is under way)" } else { "" };
+            return Err(PlaceError::NotEmpty { path: path.to_owned(), found: format!("{}{left}", some_of(&found)) });
         }
+        let mut leftovers = Vec::new();
+        take_leftovers(path, &mut leftovers)?;
         // Whether it can be written is asked now, and not after an hour.
         OutputFile::begin(&path.join(Self::LIST), true)?;
         let list = path.join(Self::LIST);
-        let before = match fs::read(&list) {
+        let mut before: List = match fs::read(&list) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| io_error("reading", &list)(error.into()))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => List::default(),
             Err(error) => return Err(io_error("reading", &list)(error)),
         };
+        before.files.extend(lines_of(&path.join(Self::UNDER_WAY))?);
         Ok(Self {
             path: path.to_owned(),
             may_replace,
             is_new,
             before,
             written: List::default(),
+            leftovers,
+            under_way: None,
+            noted_before: fs::metadata(path.join(Self::UNDER_WAY)).map_or(0, |file| file.len()),
             fresh: Vec::new(),
             is_finished: false,
             bytes: 0,
@@ -248,6 +271,12 @@ impl OutputFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the half files of exports that were killed, which are gone now; whoever exports says so.
+    #[must_use]
+    pub fn leftovers(&self) -> &[PathBuf] {
+        &self.leftovers
     }
 
     /// Begins a file of the folder; `relative` uses `/`.
@@ -287,12 +316,39 @@ impl OutputFolder {
         let bytes = finish(file)?;
         let relative = path.strip_prefix(&self.path).unwrap_or(&path);
         let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        self.written.files.insert(parts.join("/"));
+        let relative = parts.join("/");
+        self.remember(&relative)?;
+        self.written.files.insert(relative);
         if is_fresh {
             self.fresh.push(path);
         }
         self.bytes += bytes;
         Ok(bytes)
+    }
+
+    /// Lets the notes be those of before this export, whose files are gone.
+    fn forget(&mut self) {
+        self.under_way = None;
+        let path = self.path.join(Self::UNDER_WAY);
+        let before = if self.noted_before == 0 {
+            fs::remove_file(&path)
+        } else {
+            OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(self.noted_before))
+        };
+        // What cannot be taken back names files that are not there, which does no harm.
+        before.ok();
+    }
+
+    /// Notes that a file has its name, for the export after one that is killed.
+    fn remember(&mut self, relative: &str) -> Result<(), PlaceError> {
+        let path = self.path.join(Self::UNDER_WAY);
+        let file = match &mut self.under_way {
+            Some(file) => file,
+            // What a killed export noted stays until this one has a list.
+            none => none
+                .insert(OpenOptions::new().create(true).append(true).open(&path).map_err(io_error("writing", &path))?),
+        };
+        file.write_all(format!("{relative}\n").as_bytes()).map_err(io_error("writing", &path))
     }
 
     /// Takes away what the export before this one wrote and this one did not, writes the list, and returns the bytes of all files.
@@ -318,7 +374,13 @@ impl OutputFolder {
         let text = serde_json::to_vec_pretty(&self.written).map_err(io::Error::other);
         text.and_then(|text| list.write_all(&text)).map_err(io_error("writing", &self.path.join(Self::LIST)))?;
         list.finish()?;
-        self.is_finished = true;
+        let under_way = self.path.join(Self::UNDER_WAY);
+        match fs::remove_file(&under_way) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("taking away", &under_way)(error));
+            }
+            _ => self.is_finished = true,
+        }
         Ok(self.bytes)
     }
 }
@@ -333,9 +395,52 @@ impl Drop for OutputFolder {
             fs::remove_file(path).ok();
             remove_empty_folders(path, &self.path);
         }
+        if self.under_way.is_some() {
+            self.forget();
+        }
         if self.is_new {
             remove_all_empty(&self.path);
         }
+    }
+}
+
+/// Takes away half files that nobody writes any more, and adds their names.
+fn take_leftovers(folder: &Path, taken: &mut Vec<PathBuf>) -> Result<(), PlaceError> {
+    let failed = || io_error("looking into", folder);
+    for entry in fs::read_dir(folder).map_err(failed())? {
+        let entry = entry.map_err(failed())?;
+        let (path, kind) = (entry.path(), entry.file_type().map_err(failed())?);
+        if kind.is_dir() {
+            take_leftovers(&path, taken)?;
+        } else if kind.is_file() && is_part(&entry.file_name().to_string_lossy()) && is_nobodys(&path) {
+            fs::remove_file(&path).map_err(io_error("taking away", &path))?;
+            taken.push(path);
+        }
+    }
+    taken.sort();
+    Ok(())
+}
+
+/// Returns whether a name is `.NAME.PID.loopscope.part`.
+fn is_part(name: &str) -> bool {
+    let of_process = name.strip_prefix('.').and_then(|name| name.strip_suffix(PART));
+    let process = of_process.and_then(|name| name.rsplit_once('.')).map(|(_, process)| process);
+    process.is_some_and(|process| !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Returns whether no process holds the lock of a file: another export may be writing it.
+fn is_nobodys(path: &Path) -> bool {
+    OpenOptions::new().write(true).open(path).is_ok_and(|file| file.try_lock().is_ok())
+}
+
+/// Returns the lines of a file, none where there is no file. Half a line, of a process that was killed, names nothing.
+fn lines_of(path: &Path) -> Result<Vec<String>, PlaceError> {
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            Ok(text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect())
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(io_error("reading", path)(error)),
     }
 }
 
@@ -445,6 +550,69 @@ mod tests {
         drop(half);
         drop(folder);
         assert!(!path.exists());
+    }
+
+    /// What a killed process leaves: a half file without its lock, a whole one, and a note of that.
+    fn kill_an_export_into(path: &Path) {
+        let mut folder = OutputFolder::begin(path, true).unwrap();
+        put(&mut folder, "data/1");
+        let mut half = folder.file("data/2").unwrap();
+        half.write_all(b"half").unwrap();
+        // As the kernel closes it.
+        half.file.take();
+        std::mem::forget(folder);
+    }
+
+    #[test]
+    fn the_next_export_takes_away_what_a_killed_one_left() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("out");
+        kill_an_export_into(&path);
+        let part = path.join(format!("data/.2.{}.loopscope.part", std::process::id()));
+        assert!(part.exists() && path.join("data/1").exists());
+        fs::write(path.join(".mine.part"), "").unwrap();
+        let error = OutputFolder::begin(&path, false).unwrap_err().to_string();
+        assert!(error.ends_with("it holds data (an export into it was killed, or is under way)"), "{error}");
+
+        let mut folder = OutputFolder::begin(&path, true).unwrap();
+        assert_eq!(folder.leftovers(), std::slice::from_ref(&part));
+        put(&mut folder, "other");
+        folder.finish().unwrap();
+        assert!(!path.join("data").exists() && path.join("other").exists() && path.join(".mine.part").exists());
+        assert!(!path.join(OutputFolder::UNDER_WAY).exists());
+    }
+
+    #[test]
+    fn an_export_that_fails_after_a_killed_one_still_leaves_its_notes_to_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("out");
+        kill_an_export_into(&path);
+        let mut folder = OutputFolder::begin(&path, true).unwrap();
+        put(&mut folder, "other");
+        drop(folder);
+        assert!(path.join("data/1").exists() && !path.join("other").exists());
+        OutputFolder::begin(&path, true).unwrap().finish().unwrap();
+        assert!(!path.join("data").exists());
+    }
+
+    #[test]
+    fn what_another_export_is_writing_stays() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("out");
+        let theirs = OutputFolder::begin(&path, false).unwrap();
+        let file = theirs.file("a").unwrap();
+        assert!(OutputFolder::begin(&path, true).unwrap().leftovers().is_empty());
+        assert!(file.temporary_path().exists());
+    }
+
+    #[test]
+    fn half_files_are_known_by_their_whole_name() {
+        assert!(is_part(".a.parquet.12.loopscope.part") && is_part("..12.loopscope.part"));
+        for name in
+            ["a.12.loopscope.part", ".a.12.part", ".a.loopscope.part", ".a.x2.loopscope.part", ".12.loopscope.part"]
+        {
+            assert!(!is_part(name), "{name}");
+        }
     }
 
     #[test]

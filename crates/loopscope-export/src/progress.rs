@@ -1,6 +1,6 @@
 //! How an export tells how far it is, and learns that it should stop.
 
-use crate::ExportError;
+use crate::{ExportError, OutputFolder};
 
 /// A part of an export, as progress names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,15 @@ pub trait Progress {
 }
 
 impl dyn Progress + '_ {
+    /// Says what an export that was killed left half in a folder, and is taken away.
+    pub fn tell_leftovers(&mut self, folder: &OutputFolder) {
+        let left = folder.leftovers();
+        if let Some(first) = left.first() {
+            let more = if left.len() > 1 { format!(" and {} more", left.len() - 1) } else { String::new() };
+            self.note(&format!("took away {}{more}, half written by an export that was killed", first.display()));
+        }
+    }
+
     /// Ends the export when it was asked to.
     ///
     /// # Errors

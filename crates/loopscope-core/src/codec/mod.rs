@@ -22,4 +22,5 @@ pub use image::{
 pub use json::canonical_json;
 pub use npy::{NPY_BYTES_MAX, NPY_HEADER_BYTES_MAX, NpyArray, NpyError, NpyValues, read_npy, write_npy};
 pub use sparse::{SparseCodecError, SparseMatrix, is_npz, read_sparse_npz};
+pub(crate) use vector::decode_vector_into;
 pub use vector::{VectorCodecError, decode_optional_vector, decode_vector, encode_optional_vector, encode_vector};

@@ -29,11 +29,29 @@ pub fn encode_vector(vector: &Vector) -> Vec<u8> {
 ///
 /// [`VectorCodecError`] when the length is not a positive multiple of 4 or the numbers are no vector.
 pub fn decode_vector(bytes: &[u8]) -> Result<Vector, VectorCodecError> {
-    let (numbers, rest) = bytes.as_chunks::<4>();
-    if !rest.is_empty() || numbers.is_empty() {
+    let mut numbers = Vec::new();
+    read_numbers(bytes, &mut numbers)?;
+    Ok(Vector::new(numbers)?)
+}
+
+/// Puts the numbers of a vector where those of the one before it were, for those who read millions.
+///
+/// # Errors
+///
+/// As [`decode_vector`].
+pub(crate) fn decode_vector_into(bytes: &[u8], numbers: &mut Vec<f32>) -> Result<(), VectorCodecError> {
+    read_numbers(bytes, numbers)?;
+    Ok(Vector::check(numbers)?)
+}
+
+fn read_numbers(bytes: &[u8], numbers: &mut Vec<f32>) -> Result<(), VectorCodecError> {
+    let (chunks, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() || chunks.is_empty() {
         return Err(VectorCodecError::Length { got: bytes.len() });
     }
-    Ok(Vector::new(numbers.iter().map(|&number| f32::from_le_bytes(number)).collect())?)
+    numbers.clear();
+    numbers.extend(chunks.iter().map(|&number| f32::from_le_bytes(number)));
+    Ok(())
 }
 
 /// Returns the bytes of a vector for a column that may be NULL: `None` is NULL.

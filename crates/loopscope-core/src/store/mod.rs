@@ -48,5 +48,5 @@ pub use progress::{RunProgress, TrajectoryState};
 pub use read::{
     ClusteringSummary, ExperimentCounts, InvocationRow, OutputRow, StoredOutput, StoredVector, VisitedText,
 };
-pub use tables::{Snapshot, StoredClustering, StoredInvocation};
+pub use tables::{Snapshot, StoredClustering, StoredEmbedding, StoredInvocation};
 pub use write::{RecordWriter, Write};

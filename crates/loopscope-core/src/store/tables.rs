@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use rusqlite::{Row, Transaction, params};
 
 use super::{Store, StoreError};
-use crate::codec::{decode_diagram, decode_vector};
+use crate::codec::{decode_diagram, decode_vector_into};
 use crate::experiment::{
-    ClusteringResultId, Embedding, EmbeddingCluster, EmbeddingClusterId, EmbeddingId, ExperimentId, Hash, ImageRecord,
+    ClusteringResultId, EmbeddingCluster, EmbeddingClusterId, EmbeddingId, ExperimentId, Hash, ImageRecord,
     InvocationId, ModelName, ModelVersion, ModelVersionId, PersistenceDiagram, PersistenceDiagramId, RunId,
     SequenceNumber, Timestamp,
 };
@@ -46,6 +46,25 @@ pub struct StoredInvocation {
     pub output_text: Option<String>,
     /// The picture that it gave, by its hash; `None` where it gave a text.
     pub output_image: Option<Hash>,
+}
+
+/// A row of `embedding`, lent for as long as it is visited.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StoredEmbedding<'r> {
+    /// Its id.
+    pub id: EmbeddingId,
+    /// The output that it is of.
+    pub invocation_id: InvocationId,
+    /// The model, as the experiment names it.
+    pub embedding_model: &'r str,
+    /// What exactly made it.
+    pub model_version_id: ModelVersionId,
+    /// Its numbers, checked as those of a [`Vector`](crate::experiment::Vector) are.
+    pub numbers: &'r [f32],
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` only in imported rows.
+    pub completed_at: Option<Timestamp>,
 }
 
 /// A row of `clustering_result`: a clustering without its members, which are visited.
@@ -94,7 +113,9 @@ impl Store {
         self.visit(sql, params![run.as_bytes()], |row| Ok(Ok(invocation_of_row(row)?)), visit)
     }
 
-    /// Calls `visit` for each embedding of a run by one model, in the order of the outputs.
+    /// Calls `visit` for each embedding of a run by these models, in the order of the outputs.
+    ///
+    /// All models in one pass, because the embeddings of an output lie together in the file.
     ///
     /// # Errors
     ///
@@ -102,13 +123,22 @@ impl Store {
     pub fn visit_embeddings<E: From<StoreError>>(
         &self,
         run: RunId,
-        model: &ModelName,
-        visit: impl FnMut(Embedding) -> Result<(), E>,
+        models: &[&str],
+        mut visit: impl FnMut(StoredEmbedding<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        // The plus keeps SQLite from looking up each model of each output: it reads them in a row, and no vector of the others.
         let sql = "SELECT e.id, e.invocation_id, e.embedding_model, e.model_version_id, e.vector, e.started_at, e.completed_at \
-                   FROM invocation i JOIN embedding e ON e.invocation_id = i.id AND e.embedding_model = ?2 \
-                   WHERE i.run_id = ?1 ORDER BY i.sequence_number";
-        self.visit(sql, params![run.as_bytes(), model.as_str()], embedding_of_row, visit)
+                   FROM invocation i JOIN embedding e ON e.invocation_id = i.id \
+                   WHERE i.run_id = ?1 AND +e.embedding_model IN (SELECT value FROM json_each(?2)) ORDER BY i.sequence_number";
+        let failed = |source| E::from(self.failed("reading", source));
+        let names = serde_json::Value::from(models).to_string();
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(params![run.as_bytes(), names]).map_err(failed)?;
+        let mut numbers = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            visit(embedding_of_row(row, &mut numbers).map_err(failed)??)?;
+        }
+        Ok(())
     }
 
     /// Calls `visit` for each diagram of a run by one model; there is one at most.
@@ -246,18 +276,20 @@ fn invocation_of_row(row: &Row<'_>) -> rusqlite::Result<StoredInvocation> {
     })
 }
 
-fn embedding_of_row(row: &Row<'_>) -> rusqlite::Result<Result<Embedding, StoreError>> {
+fn embedding_of_row<'r>(
+    row: &'r Row<'_>,
+    numbers: &'r mut Vec<f32>,
+) -> rusqlite::Result<Result<StoredEmbedding<'r>, StoreError>> {
     let id = EmbeddingId::from_bytes(row.get(0)?);
-    let vector = match decode_vector(row.get_ref(4)?.as_blob()?) {
-        Ok(vector) => vector,
-        Err(source) => return Ok(Err(StoreError::Vector { object: format!("embedding {}", id.short()), source })),
-    };
-    Ok(Ok(Embedding {
+    if let Err(source) = decode_vector_into(row.get_ref(4)?.as_blob()?, numbers) {
+        return Ok(Err(StoreError::Vector { object: format!("embedding {}", id.short()), source }));
+    }
+    Ok(Ok(StoredEmbedding {
         id,
         invocation_id: InvocationId::from_bytes(row.get(1)?),
-        embedding_model: ModelName::new(row.get_ref(2)?.as_str()?),
+        embedding_model: row.get_ref(2)?.as_str()?,
         model_version_id: ModelVersionId::from_bytes(row.get(3)?),
-        vector,
+        numbers,
         started_at: Timestamp::from_micros(row.get(5)?),
         completed_at: time(row.get(6)?),
     }))

@@ -97,6 +97,7 @@ pub fn export_images(
         unfinished: Vec::new(),
     };
     let mut folder = OutputFolder::begin(folder, options.may_replace)?;
+    progress.tell_leftovers(&folder);
     written.unfinished = selection.tell_unfinished(store, progress)?;
     progress.begin(Part { name: "pictures", total, unit: "pictures" });
     let mut names = Slugs::default();

@@ -2,6 +2,7 @@
 
 use loopscope_core::experiment::PersistenceDiagram;
 
+use super::columns::TableName;
 use super::diagram::json_of;
 use super::sheet::Cell;
 use super::writer::Open;
@@ -11,8 +12,8 @@ use crate::{ExportError, Part};
 impl Export<'_, '_> {
     /// Writes `persistence_diagrams` and `pairs` in one pass.
     pub(super) fn diagrams(&mut self) -> Result<(), ExportError> {
-        let mut diagrams = self.open(&self.table("persistence_diagrams"))?;
-        let mut pairs = self.open(&self.table("pairs"))?;
+        let mut diagrams = self.open(&self.table(TableName::PersistenceDiagrams))?;
+        let mut pairs = self.open(&self.table(TableName::Pairs))?;
         self.progress.begin(Part { name: "diagrams", total: self.counts.persistence_diagrams, unit: "rows" });
         let (mut done, mut models) = (0, self.models.clone());
         models.sort();
@@ -64,8 +65,8 @@ impl Export<'_, '_> {
 
     /// Writes the clusterings that hold outputs of the experiments, with what they say of these outputs and of no others.
     pub(super) fn clusterings(&mut self) -> Result<(), ExportError> {
-        let mut results = self.open(&self.table("clustering_results"))?;
-        let mut members = self.open(&self.table("embedding_clusters"))?;
+        let mut results = self.open(&self.table(TableName::ClusteringResults))?;
+        let mut members = self.open(&self.table(TableName::EmbeddingClusters))?;
         let ids: Vec<_> = self.selection.experiments.iter().map(|experiment| experiment.id).collect();
         let mut clusterings = self.store.stored_clusterings(&ids)?;
         clusterings.retain(|clustering| self.models.contains(&clustering.embedding_model));
@@ -104,7 +105,7 @@ impl Export<'_, '_> {
     }
 
     pub(super) fn versions_and_failures(&mut self) -> Result<(), ExportError> {
-        let mut versions = self.open(&self.table("model_versions"))?;
+        let mut versions = self.open(&self.table(TableName::ModelVersions))?;
         for version in self.store.model_versions_among(&self.versions)? {
             let cells = [
                 Cell::Shown(&version.id),
@@ -120,7 +121,7 @@ impl Export<'_, '_> {
             self.row(&mut versions, &cells)?;
         }
         self.close(versions)?;
-        let mut failures = self.open(&self.table("failures"))?;
+        let mut failures = self.open(&self.table(TableName::Failures))?;
         for experiment in &self.selection.experiments {
             for failure in self.store.failures(experiment.id)? {
                 let cells = [
@@ -141,7 +142,7 @@ impl Export<'_, '_> {
 
     /// Writes each picture once.
     pub(super) fn images(&mut self) -> Result<(), ExportError> {
-        let mut open = self.open(&self.table("images"))?;
+        let mut open = self.open(&self.table(TableName::Images))?;
         let pictures = std::mem::take(&mut self.pictures);
         self.progress.begin(Part { name: "images", total: pictures.len() as u64, unit: "pictures" });
         let mut done = 0;

@@ -11,7 +11,7 @@ use loopscope_core::store::{Store, StoredInvocation};
 use parquet::file::metadata::KeyValue;
 use serde_json::{Map, Value, json};
 
-use super::columns::{Kind, Table};
+use super::columns::{Kind, Table, TableName};
 use super::findings::extension_of;
 use super::record::{network_of, type_of};
 use super::sheet::Cell;
@@ -66,7 +66,7 @@ impl Export<'_, '_> {
     /// Writes every invocation with its picture or text, in shards.
     fn steps(&mut self) -> Result<(), ExportError> {
         self.progress.begin(Part { name: "steps", total: self.counts.invocations, unit: "rows" });
-        let table = self.table("steps");
+        let table = self.table(TableName::Steps);
         let (mut shard, mut done) = (0, 0);
         let mut open = self.open_shard(&table, shard)?;
         for experiment in &self.selection.experiments {

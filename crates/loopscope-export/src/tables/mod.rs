@@ -10,6 +10,7 @@ mod findings;
 mod hf;
 mod prompts;
 mod record;
+mod row_groups;
 mod sheet;
 mod writer;
 
@@ -23,7 +24,7 @@ use parquet::file::metadata::KeyValue;
 use serde::Serialize;
 use serde_json::json;
 
-use self::columns::{Table, table};
+use self::columns::{Table, TableName, table};
 use self::prompts::PromptVectors;
 use self::sheet::Cell;
 use self::writer::{Open, Writer};
@@ -119,6 +120,7 @@ fn export_folder(
     let models = selection.chosen_models(embedding_models)?;
     let counts = counts_of(store, &selection)?;
     let mut folder = OutputFolder::begin(folder, may_replace)?;
+    progress.tell_leftovers(&folder);
     let unfinished = selection.tell_unfinished(store, progress)?;
     let (files, mut tables) = std::thread::scope(|scope| {
         let writer = Writer::start(scope, program_version);
@@ -211,7 +213,7 @@ impl<'a, 'scope> Export<'a, 'scope> {
     }
 
     /// Returns the columns of a table in this export.
-    fn table(&self, name: &'static str) -> Table {
+    fn table(&self, name: TableName) -> Table {
         table(name, self.prompts.is_some(), 0)
     }
 
@@ -221,6 +223,17 @@ impl<'a, 'scope> Export<'a, 'scope> {
 
     /// Begins a table in a file; `extra` is what other programs want to find in it.
     fn open_at(&mut self, table: &Table, relative: &str, extra: Option<KeyValue>) -> Result<Open, ExportError> {
+        self.open_beside(table, relative, extra, 1)
+    }
+
+    /// Begins one of so many tables that grow side by side and share the memory.
+    fn open_beside(
+        &mut self,
+        table: &Table,
+        relative: &str,
+        extra: Option<KeyValue>,
+        share: usize,
+    ) -> Result<Open, ExportError> {
         let experiments: Vec<ExperimentId> =
             self.selection.experiments.iter().map(|experiment| experiment.id).collect();
         let about = json!({
@@ -228,7 +241,7 @@ impl<'a, 'scope> Export<'a, 'scope> {
         });
         let mut metadata = vec![KeyValue::new("loopscope".to_owned(), about.to_string())];
         metadata.extend(extra);
-        let open = self.writer.open(table, self.folder.file(relative)?, metadata)?;
+        let open = self.writer.open(table, self.folder.file(relative)?, metadata, share)?;
         self.written.push(WrittenTable { file: relative.to_owned(), rows: 0, bytes: 0, content_bytes: 0 });
         Ok(open)
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use loopscope_core::experiment::{Embedding, Experiment, ModelName, Run};
-use loopscope_core::store::StoredInvocation;
+use loopscope_core::experiment::{Experiment, ExperimentId, ModelName, Run};
+use loopscope_core::store::{StoredEmbedding, StoredInvocation};
 
-use super::columns::table;
+use super::columns::{TableName, table};
 use super::prompts::prompt_embedding_id;
 use super::sheet::Cell;
 use super::writer::Open;
@@ -17,7 +17,8 @@ const PROMPT_NUMBER: i64 = -1;
 
 impl Export<'_, '_> {
     pub(super) fn experiments_and_runs(&mut self) -> Result<(), ExportError> {
-        let (mut experiments, mut runs) = (self.open(&self.table("experiments"))?, self.open(&self.table("runs"))?);
+        let (mut experiments, mut runs) =
+            (self.open(&self.table(TableName::Experiments))?, self.open(&self.table(TableName::Runs))?);
         for experiment in &self.selection.experiments {
             self.experiment(&mut experiments, experiment)?;
             for run in self.store.runs(experiment.id)? {
@@ -69,8 +70,8 @@ impl Export<'_, '_> {
 
     /// Writes `invocations` and `wide` in one pass.
     pub(super) fn invocations(&mut self, with_pictures: bool) -> Result<(), ExportError> {
-        let mut narrow = self.open(&self.table("invocations"))?;
-        let mut wide = self.open(&self.table("wide"))?;
+        let mut narrow = self.open(&self.table(TableName::Invocations))?;
+        let mut wide = self.open(&self.table(TableName::Wide))?;
         self.progress.begin(Part { name: "invocations", total: self.counts.invocations, unit: "rows" });
         let (mut done, mut seen) = (0, HashSet::new());
         for experiment in &self.selection.experiments {
@@ -136,73 +137,102 @@ impl Export<'_, '_> {
     }
 
     /// Writes the vectors: a file for each model, and for each length where experiments disagree about it.
+    ///
+    /// All files in one pass over the runs: what is stored of an output lies together, and is read once.
     pub(super) fn embeddings(&mut self) -> Result<(), ExportError> {
+        let mut files = self.open_vectors()?;
         self.progress.begin(Part { name: "embeddings", total: self.counts.embeddings, unit: "rows" });
         let mut done = 0;
-        for model in self.models.clone() {
-            let lengths = self.dimensions_of(&model)?;
+        for experiment in &self.selection.experiments {
+            let mut own = BTreeMap::new();
+            for (index, file) in files.iter().enumerate() {
+                if file.experiments.contains(&experiment.id) {
+                    own.insert(file.model.clone(), index);
+                }
+            }
+            let models: Vec<&str> = own.keys().map(ModelName::as_str).collect();
+            for run in self.store.runs(experiment.id)? {
+                for &index in own.values() {
+                    self.prompt_vector(&mut files[index], experiment, &run)?;
+                }
+                self.store.visit_embeddings(run.id, &models, |row| {
+                    let own = own.iter().find(|(model, _)| model.as_str() == row.embedding_model);
+                    let Some((_, &index)) = own else { return Ok(()) };
+                    let file = &mut files[index];
+                    self.versions.insert(row.model_version_id);
+                    vector_of_length(row.numbers, file.dimension, &row.id)?;
+                    self.writer.row(&mut file.open, &embedding_cells(&row))?;
+                    tell(self.progress, &mut done)
+                })?;
+            }
+        }
+        files.into_iter().try_for_each(|file| self.close(file.open))
+    }
+
+    fn open_vectors(&mut self) -> Result<Vec<VectorFile>, ExportError> {
+        let mut found = Vec::new();
+        for model in &self.models {
+            let lengths = self.dimensions_of(model)?;
             let has_several = lengths.len() > 1;
             for (dimension, experiments) in lengths {
                 let name = if has_several { format!("{model}-{dimension}") } else { model.to_string() };
-                let file = format!("embeddings/{}.parquet", self.slugs.name(&name));
-                self.embeddings_of(&model, dimension, &experiments, &file, &mut done)?;
+                found.push((model.clone(), dimension, experiments, name));
             }
         }
-        Ok(())
+        let share = found.len();
+        let mut files = Vec::new();
+        for (model, dimension, experiments, name) in found {
+            let length = i32::try_from(dimension).map_err(|_| ExportError::Unfit {
+                object: format!("a vector of {model}"),
+                defect: format!("has {dimension} numbers, more than Parquet's lists have"),
+            })?;
+            let table = table(TableName::Embeddings, self.prompts.is_some(), length);
+            let relative = format!("embeddings/{}.parquet", self.slugs.name(&name));
+            let open = self.open_beside(&table, &relative, None, share)?;
+            files.push(VectorFile { model, dimension, experiments, open });
+        }
+        Ok(files)
     }
 
     /// Returns the experiments that have vectors of a model, by the length of these.
-    fn dimensions_of(&self, model: &ModelName) -> Result<BTreeMap<usize, Vec<Experiment>>, ExportError> {
-        let mut found: BTreeMap<usize, Vec<Experiment>> = BTreeMap::new();
+    fn dimensions_of(&self, model: &ModelName) -> Result<BTreeMap<usize, Vec<ExperimentId>>, ExportError> {
+        let mut found: BTreeMap<usize, Vec<ExperimentId>> = BTreeMap::new();
         for experiment in &self.selection.experiments {
             if let Some(dimension) = self.store.dimension(experiment.id, model)? {
-                found.entry(dimension).or_default().push(experiment.clone());
+                found.entry(dimension).or_default().push(experiment.id);
             }
         }
         Ok(found)
     }
 
-    pub(super) fn embeddings_of(
-        &mut self,
-        model: &ModelName,
-        dimension: usize,
-        experiments: &[Experiment],
-        file: &str,
-        done: &mut u64,
-    ) -> Result<(), ExportError> {
-        let length = i32::try_from(dimension).map_err(|_| ExportError::Unfit {
-            object: format!("a vector of {model}"),
-            defect: format!("has {dimension} numbers, more than Parquet's lists have"),
-        })?;
-        let mut open = self.open_at(&table("embeddings", self.prompts.is_some(), length), file, None)?;
-        for experiment in experiments {
-            for run in self.store.runs(experiment.id)? {
-                if let Some(vector) =
-                    self.prompts.as_ref().and_then(|all| all.vector(experiment, model, &run.key.initial_prompt))
-                {
-                    let id = prompt_embedding_id(run.id, model);
-                    let numbers = vector_of_length(vector.numbers(), dimension, &id)?;
-                    let cells = [
-                        Cell::Shown(&id),
-                        Cell::Shown(&run.id),
-                        Cell::Text(model.as_str()),
-                        Cell::Vector(numbers),
-                        Cell::Null,
-                        Cell::Null,
-                        Cell::Null,
-                    ];
-                    self.writer.row(&mut open, &cells)?;
-                }
-                self.store.visit_embeddings(run.id, model, |row| {
-                    self.versions.insert(row.model_version_id);
-                    vector_of_length(row.vector.numbers(), dimension, &row.id)?;
-                    self.writer.row(&mut open, &embedding_cells(&row))?;
-                    tell(self.progress, done)
-                })?;
-            }
-        }
-        self.close(open)
+    /// Writes the vector of a run's prompt before those of its outputs.
+    fn prompt_vector(&mut self, file: &mut VectorFile, experiment: &Experiment, run: &Run) -> Result<(), ExportError> {
+        let prompts = self.prompts.as_ref();
+        let Some(vector) = prompts.and_then(|all| all.vector(experiment, &file.model, &run.key.initial_prompt)) else {
+            return Ok(());
+        };
+        let id = prompt_embedding_id(run.id, &file.model);
+        let numbers = vector_of_length(vector.numbers(), file.dimension, &id)?;
+        let cells = [
+            Cell::Shown(&id),
+            Cell::Shown(&run.id),
+            Cell::Text(file.model.as_str()),
+            Cell::Vector(numbers),
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+        ];
+        self.writer.row(&mut file.open, &cells)
     }
+}
+
+/// Vectors of one model and length on their way.
+struct VectorFile {
+    model: ModelName,
+    dimension: usize,
+    /// Those that have such vectors.
+    experiments: Vec<ExperimentId>,
+    open: Open,
 }
 
 fn vector_of_length<'v>(
@@ -276,12 +306,12 @@ fn wide_cells<'c>(
     run_cells(experiment, run, network).into_iter().chain(own).collect()
 }
 
-fn embedding_cells(row: &Embedding) -> [Cell<'_>; 7] {
+fn embedding_cells<'c>(row: &'c StoredEmbedding<'c>) -> [Cell<'c>; 7] {
     [
         Cell::Shown(&row.id),
         Cell::Shown(&row.invocation_id),
-        Cell::Text(row.embedding_model.as_str()),
-        Cell::Vector(row.vector.numbers()),
+        Cell::Text(row.embedding_model),
+        Cell::Vector(row.numbers),
         Cell::Shown(&row.model_version_id),
         Cell::Time(row.started_at),
         Cell::time(row.completed_at),

@@ -14,7 +14,7 @@ use loopscope_core::experiment::Timestamp;
 use super::columns::{Column, Kind, Table, element, picture_fields};
 
 /// A batch goes on when its cells take this many bytes…
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 1 << 20;
 /// … or it has this many rows.
 const BATCH_ROWS: usize = 16 << 10;
 

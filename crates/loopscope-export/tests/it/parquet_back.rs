@@ -320,6 +320,12 @@ fn one_model_of_two_lengths_has_two_files() {
         .collect();
     files.sort();
     assert_eq!(files, ["Words-3.parquet", "Words-4.parquet"]);
+    let of = |file: &str| exported_rows(&bench.out().join("embeddings").join(file));
+    let (three, four) = (of("Words-3.parquet"), of("Words-4.parquet"));
+    let stored = stored_rows(&bench.database(), TABLES[4].1, TABLES[4].2);
+    assert_eq!([three.clone(), four.clone()].concat(), stored, "experiment by experiment, as they are stored");
+    assert!(!three.is_empty() && three.iter().all(|row| row[3].as_array().unwrap().len() == 3));
+    assert!(!four.is_empty() && four.iter().all(|row| row[3].as_array().unwrap().len() == 4));
 }
 
 /// Empties a table of the store, by another connection, once the export has begun.

@@ -65,6 +65,24 @@ fn exports_refuse_what_they_should_and_leave_nothing() {
 }
 
 #[test]
+fn what_a_killed_export_left_is_named_and_taken_away() {
+    let place = place();
+    std::fs::create_dir_all(place.path("tables/embeddings")).unwrap();
+    place.write("tables/embeddings/.DummyText.parquet.77.loopscope.part", "half");
+    place.write("tables/gone.parquet", "whole");
+    place.write("tables/.loopscope-export.under-way", "gone.parquet\n");
+    let told = place.complaint(&["export", "parquet", "circles", "--out", "tables"]);
+    assert!(told.contains("(an export into it was killed, or is under way)") && told.contains("--force"), "{told}");
+    let ended = place.run(&["export", "parquet", "circles", "--out", "tables", "--force"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let named =
+        "took away tables/embeddings/.DummyText.parquet.77.loopscope.part, half written by an export that was killed";
+    assert!(ended.stderr.contains(named), "{}", ended.stderr);
+    assert!(!exists(&place, "tables/embeddings/.DummyText.parquet.77.loopscope.part"));
+    assert!(!exists(&place, "tables/gone.parquet") && exists(&place, "tables/embeddings/DummyText.parquet"));
+}
+
+#[test]
 fn an_unfinished_experiment_is_exported_as_far_as_it_is() {
     let place = place();
     let raw = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
@@ -85,9 +103,15 @@ fn an_unfinished_experiment_is_exported_as_far_as_it_is() {
 #[test]
 fn pictures_say_where_they_come_from() {
     let place = place();
+    let raw = rusqlite::Connection::open(place.path("loopscope.sqlite")).unwrap();
+    let pictures: u64 = raw.query_row("SELECT count(output_image) FROM invocation", [], |row| row.get(0)).unwrap();
+    drop(raw);
     for format in ["webp", "png"] {
         let out = format!("pictures-{format}");
-        place.ok(&["export", "images", "circles", "--out", &out, "--format", format]);
+        let told = place.ok(&["export", "images", "circles", "--out", &out, "--format", format]);
+        assert!(told.starts_with(&format!("wrote {pictures} pictures, ")), "{told}");
+        let converted = format!("; {pictures} of them converted to png, without loss\n");
+        assert_eq!(told.ends_with(&converted), format == "png", "{told}");
         let file = format!("{out}/DummyT2I-DummyI2T/a-house-by-the-lake/run_0/seq_002.{format}");
         let said = place.json(&["inspect", &file, "--json"]);
         let said = &said[0];

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use loopscope_core::experiment::ModelName;
 
 use super::super::WrittenTable;
-use super::super::columns::{Kind, table};
+use super::super::columns::{Kind, TableName, table};
 use crate::{Selection, Unfinished};
 
 /// Returns the text of `README.md`.
@@ -79,7 +79,7 @@ fn write_features(out: &mut String, tables: &[WrittenTable], rows: u64) -> std::
     let content: u64 = of_steps().map(|table| table.content_bytes).sum();
     let bytes: u64 = of_steps().map(|table| table.bytes).sum();
     writeln!(out, "dataset_info:\n- config_name: default\n  features:")?;
-    for column in table("steps", false, 0).columns {
+    for column in table(TableName::Steps, false, 0).columns {
         let kind = match column.kind {
             Kind::Picture => "dtype: image",
             Kind::Integer => "dtype: int64",

@@ -59,7 +59,11 @@ pub(super) fn images(arguments: &ExportImagesArgs, global: &Global, talk: &Talk)
         return Ok(Exit::Ok);
     }
     let pictures = format!("{} pictures, {}", count(written.pictures), bytes(written.bytes));
+    let converted = match written.converted {
+        0 => String::new(),
+        all => format!("; {} of them converted to {}, without loss", count(all), options.format.as_str()),
+    };
     let folder = arguments.out.display();
-    unless_unread(print(&format!("wrote {pictures}, into {folder} in {}", duration(began.elapsed()))))?;
+    unless_unread(print(&format!("wrote {pictures}, into {folder} in {}{converted}", duration(began.elapsed()))))?;
     Ok(Exit::Ok)
 }
