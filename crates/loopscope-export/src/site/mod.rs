@@ -59,6 +59,7 @@ pub fn export_site(
     let source = Source::load(store, experiment.id, &Options::default(), None, registry)?;
     source.tell_left_out(progress)?;
     let mut target = OutputFolder::begin(folder, may_replace)?;
+    progress.tell_leftovers(&target);
     let mut page = Page::of(store, experiment, &runs)?;
     let mut files = 0;
     let mut write = |target: &mut OutputFolder, name: &str, bytes: &[u8]| -> Result<(), ExportError> {
