@@ -251,8 +251,11 @@ pub(super) fn histogram(source: &Source<'_>, top: Option<usize>) -> Result<Outco
         figure.x_label = "outputs, as stored".to_owned();
         let counts: Vec<(Vec<usize>, usize)> =
             facets.members.iter().map(|members| stored_counts(members, sheet)).collect();
-        let largest = counts.iter().flat_map(|(counts, outliers)| counts.iter().take(shown).chain([outliers])).max();
-        let x = Axis::from_zero([*largest.unwrap_or(&1) as f64 * 1.12]);
+        let largest = counts.iter().flat_map(|(counts, outliers)| {
+            let rest: usize = counts[shown..].iter().sum();
+            counts[..shown].iter().copied().chain([rest, *outliers])
+        });
+        let x = Axis::from_zero([largest.max().unwrap_or(1) as f64 * 1.12]);
         let mut names: Vec<String> = sheet.names.short[..shown].to_vec();
         let rest = sheet.clusters.names.len() - shown;
         if rest > 0 {

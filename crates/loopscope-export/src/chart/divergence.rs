@@ -138,6 +138,8 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
     figure.columns = if widest > 2 { 1 } else { facets.members.len().clamp(1, 3) };
     figure.is_shared = names_of_columns.iter().all(|names| *names == names_of_columns[0]);
     figure.panel_height = Some((prompts.len() as f64 * 42.0).clamp(60.0, 1200.0));
+    // Small exponents have the digits that tell them apart.
+    let digits = if largest < 0.02 { ((1.5 - largest.log10()).ceil() as usize).clamp(3, 6) } else { 3 };
     // What a cell has room for: beside all of them stand the names of prompts.
     let room = (700.0 / figure.columns as f64 / widest as f64).min(150.0) - 4.0;
     figure.panel_width_max = 130.0 * widest as f64 + 120.0;
@@ -162,7 +164,7 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
                 });
             };
             let size = if room >= 44.0 { 12.5 } else { 10.0 };
-            write(cell.headline(), size, -1.0, true);
+            write(cell.headline(digits), size, -1.0, true);
             if let Some(detail) = cell.details().into_iter().find(|text| font::width(text, 10.0, false) <= room) {
                 write(detail, 10.0, 12.0, false);
             }
@@ -217,11 +219,13 @@ impl Cell {
         }
     }
 
-    fn headline(&self) -> String {
+    fn headline(&self, digits: usize) -> String {
         match self.rate {
             Some(rate) => {
-                let text = format!("{rate:.3}").replace('-', "−");
-                let text = if text == "−0.000" { "0.000" } else { &text };
+                let text = format!("{rate:.digits$}");
+                // No minus before nothing.
+                let is_zero = text.chars().all(|letter| matches!(letter, '-' | '0' | '.'));
+                let text = if is_zero { text.replace('-', "") } else { text.replace('-', "−") };
                 format!("{text}{}", if self.is_saturated { "*" } else { "" })
             }
             None => "together".to_owned(),

@@ -3,9 +3,7 @@
 use loopscope_core::analysis::detail::StrandKey;
 
 use super::barcode::part;
-use super::facet::{
-    Names, PANELS_MAX, columns, finish, noted, prompt_of_runs, prompts, subtitle, trajectories,
-};
+use super::facet::{Names, PANELS_MAX, columns, finish, noted, prompt_of_runs, prompts, subtitle, trajectories};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{INK, NEUTRAL, PAPER, category};
@@ -92,7 +90,11 @@ fn trajectory(points: &[(f64, f64)], color: Color) -> Vec<Mark> {
         outline: Some(outline),
     };
     vec![
-        Mark::Line { points: points.to_vec(), stroke: Stroke::new(color, 1.3).faded(0.75) },
+        // A long way crosses itself until nothing under it shows: the longer, the fainter.
+        Mark::Line {
+            points: points.to_vec(),
+            stroke: Stroke::new(color, 1.3).faded((40.0 / points.len() as f64).clamp(0.2, 0.75)),
+        },
         Mark::Dots {
             points: points.to_vec(),
             radius: 1.7,
