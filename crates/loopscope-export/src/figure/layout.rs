@@ -162,7 +162,7 @@ impl Figure {
         }
         if !self.y_label.is_empty() {
             let middle = (plan.place(0, 0).top + plan.panels_bottom) / 2.0;
-            let room = (plan.panels_bottom - plan.place(0, 0).top).max(80.0);
+            let room = (plan.panels_bottom - plan.place(0, 0).top).max(120.0);
             let label = font::fit(&self.y_label, LABEL, false, room);
             svg.text(
                 (MARGIN + LABEL * 0.8, middle),
