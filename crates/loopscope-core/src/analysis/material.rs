@@ -1,5 +1,6 @@
 //! What analyses read: runs with their states, and strands of vectors.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use loopscope_analysis::series::{Series, SeriesError};
@@ -16,6 +17,8 @@ pub(super) struct Material<'a> {
     pub(super) experiment: Experiment,
     pub(super) runs: Vec<RunMaterial>,
     spaces: BTreeMap<ModelVersionId, EmbeddingSpace>,
+    /// Counted when first asked for: one for each embedder, in the config's order.
+    counted: Vec<(ModelName, OnceCell<SpaceCounts>)>,
 }
 
 /// What one embedder saw of an experiment.
@@ -102,7 +105,8 @@ impl<'a> Material<'a> {
                 Ok(RunMaterial { states: store.states(progress.run.id)?, cycle, run: progress.run })
             })
             .collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(Self { store, experiment, runs, spaces: spaces_of_versions(store)? })
+        let counted = experiment.config.embedding_models.iter().map(|name| (name.clone(), OnceCell::new())).collect();
+        Ok(Self { store, experiment, runs, spaces: spaces_of_versions(store)?, counted })
     }
 
     /// Returns the embedders, in the config's order.
@@ -112,7 +116,13 @@ impl<'a> Material<'a> {
 
     /// Counts an embedder's vectors by the version that made them, as far as it matters; most first.
     pub(super) fn spaces(&self, embedder: &ModelName) -> Result<SpaceCounts, StoreError> {
-        count_spaces(self.store, embedder, &[self.experiment.id])
+        let count = || count_spaces(self.store, embedder, &[self.experiment.id]);
+        let Some((_, counted)) = self.counted.iter().find(|(name, _)| name == embedder) else { return count() };
+        if counted.get().is_none() {
+            // Nobody sets it in between: counting does not come back here.
+            counted.set(count()?).ok();
+        }
+        Ok(counted.get().cloned().unwrap_or_default())
     }
 
     /// Returns what an embedder saw, as its version saw it that made most of its vectors: those of others do not compare.

@@ -1,7 +1,7 @@
 //! What was read for an analysis, what could not be used, and what was continued: told at its end.
 
 use super::AnalysisError;
-use super::material::{Material, Strand};
+use super::material::{Material, Strand, Strands};
 use super::report::Analysis;
 use crate::experiment::ModelName;
 
@@ -32,9 +32,14 @@ impl Survey {
         embedder: &ModelName,
     ) -> Result<Vec<Strand>, AnalysisError> {
         let read = material.strands(embedder)?;
-        self.behind_gaps += read.behind_gaps;
-        self.of_other_versions.extend(read.of_other_versions);
+        self.count_left_out(&read);
         Ok(read.strands)
+    }
+
+    /// Counts what reading an embedder left out.
+    pub(super) fn count_left_out(&mut self, read: &Strands) {
+        self.behind_gaps += read.behind_gaps;
+        self.of_other_versions.extend(read.of_other_versions.clone());
     }
 
     /// Counts the strands that are continued.

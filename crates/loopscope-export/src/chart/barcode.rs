@@ -79,9 +79,10 @@ pub(super) fn barcode(source: &Source<'_>) -> Result<Outcome, ExportError> {
         }
         figure.caption.push(format!(
             "A bar is a component (H0), a loop (H1) or a void (H2) of a run's trajectory, from the distance at which it appears to that at which it is gone; by birth, from \
-             the top. Bars to the right edge never die. n = {}: {} drawn, the {short} shortest not (at most {BARS_MAX} of a dimension).",
+             the top. Bars to the right edge never die. n = {}: {} drawn{}.",
             counted(facets.members.len(), "run"),
             counted(drawn, "bar"),
+            if short > 0 { format!(", the {short} shortest not (at most {BARS_MAX} of a dimension)") } else { String::new() },
         ));
         figure.caption.extend(names.key.clone());
         figure.caption.extend(note_on_runs(source));

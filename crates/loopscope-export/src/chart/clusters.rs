@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use loopscope_analysis::symbolic::{DwellTimes, bigrams, dwell_times, run_lengths as lengths_of_runs};
+use loopscope_analysis::symbolic::{Bigram, DwellTimes, bigrams, dwell_times, run_lengths as lengths_of_runs};
 use loopscope_core::analysis::detail::{ClusterDetail, LabelSequence};
 
 use super::facet::{
-    Facets, Names, columns, counted, finish, key_of_strand, prompt_of_runs, prompts, run_name, subtitle,
+    Facets, Names, columns, counted, finish, key_of_strand, noted, prompt_of_runs, prompts, rows_of_clusters, run_name,
+    subtitle,
 };
 use super::violin::{EXPLAINED, violin};
 use super::{Chart, Outcome, Skip, Source};
@@ -94,9 +95,10 @@ impl<'s> Sheet<'s> {
         figure.caption.push(text);
     }
 
-    fn finish(&self, source: &Source<'_>, mut figure: Figure, left_out: usize) -> Chart {
+    /// Ends a chart that names the first `shown` clusters.
+    fn finish(&self, source: &Source<'_>, mut figure: Figure, shown: usize, left_out: usize) -> Chart {
         self.caption(&mut figure);
-        figure.caption.extend(self.names.key.clone());
+        figure.caption.extend(self.names.key_of(shown));
         finish(source, &mut figure, left_out);
         Chart::of(super::barcode::part(source, self.clusters.embedder.as_str()), &figure)
     }
@@ -137,7 +139,9 @@ pub(super) fn timelines(source: &Source<'_>) -> Result<Outcome, ExportError> {
         figure.is_shared = false;
         figure.x_label = "turn of the network".to_owned();
         let rows = facets.members.iter().map(Vec::len).max().unwrap_or(1);
-        let row_height = (620.0 / rows as f64).clamp(4.0, 24.0);
+        // Many panels have low rows, and name prompts rather than runs.
+        let highest = if facets.members.len() > 6 { 8.0 } else { 24.0 };
+        let row_height = (620.0 / rows as f64).clamp(4.0, highest);
         figure.panel_height = Some(rows as f64 * row_height);
         let shown = sheet.names.short.len().min(CATEGORIES.len());
         figure.legend = (0..shown)
@@ -187,11 +191,16 @@ pub(super) fn timelines(source: &Source<'_>) -> Result<Outcome, ExportError> {
             let y = Axis::Band(row_names(source, &rows, &prompt_of, &prompt_names, row_height));
             figure.panels.push(Panel { title, x, y, marks });
         }
+        // Where all panels have the same rows, those beside each other share their names.
+        figure.is_shared = figure.panels.iter().all(|panel| panel.y == figure.panels[0].y);
+        if figure.is_shared {
+            figure.columns = columns(facets.members.len()).min(3);
+        }
         figure
             .caption
             .push("One row a run, by prompt; a white line: the run stopped in a cycle, which is continued.".to_owned());
         figure.caption.extend(prompt_names.key.clone());
-        Ok(Ok(sheet.finish(source, figure, left_out)))
+        Ok(Ok(sheet.finish(source, figure, shown, left_out)))
     })
 }
 
@@ -229,7 +238,8 @@ pub(super) fn histogram(source: &Source<'_>, top: Option<usize>) -> Result<Outco
         let mut facets = sheet.facets(source);
         let (titles, shared) = facets.titles();
         let left_out = facets.limit();
-        let shown = sheet.names.short.len().min(top.unwrap_or(BARS_MAX)).max(1);
+        let most = top.unwrap_or_else(|| (4 * BARS_MAX / facets.members.len().max(4)).max(8));
+        let shown = sheet.names.short.len().min(most).max(1);
         let title = if top.is_some() {
             format!("The {} largest clusters", shown)
         } else {
@@ -241,8 +251,11 @@ pub(super) fn histogram(source: &Source<'_>, top: Option<usize>) -> Result<Outco
         figure.x_label = "outputs, as stored".to_owned();
         let counts: Vec<(Vec<usize>, usize)> =
             facets.members.iter().map(|members| stored_counts(members, sheet)).collect();
-        let largest = counts.iter().flat_map(|(counts, outliers)| counts.iter().take(shown).chain([outliers])).max();
-        let x = Axis::from_zero([*largest.unwrap_or(&1) as f64 * 1.12]);
+        let largest = counts.iter().flat_map(|(counts, outliers)| {
+            let rest: usize = counts[shown..].iter().sum();
+            counts[..shown].iter().copied().chain([rest, *outliers])
+        });
+        let x = Axis::from_zero([largest.max().unwrap_or(1) as f64 * 1.12]);
         let mut names: Vec<String> = sheet.names.short[..shown].to_vec();
         let rest = sheet.clusters.names.len() - shown;
         if rest > 0 {
@@ -271,7 +284,7 @@ pub(super) fn histogram(source: &Source<'_>, top: Option<usize>) -> Result<Outco
             bar(names.len() - 1, *outliers, NEUTRAL);
             figure.panels.push(Panel { title, x: x.clone(), y: Axis::Band(names.clone()), marks });
         }
-        Ok(Ok(sheet.finish(source, figure, left_out)))
+        Ok(Ok(sheet.finish(source, figure, shown, left_out)))
     })
 }
 
@@ -330,7 +343,7 @@ fn grid(
         let mut facets = sheet.facets(source);
         let (titles, shared) = facets.titles();
         let left_out = facets.limit();
-        let shown = sheet.names.short.len().min(CLUSTERS_MAX);
+        let shown = sheet.names.short.len().min(rows_of_clusters(CLUSTERS_MAX, facets.members.len()));
         let values: Vec<Vec<(usize, usize, f64, usize)>> = facets
             .members
             .iter()
@@ -352,7 +365,10 @@ fn grid(
         let largest = values.iter().flatten().map(|cell| cell.2).fold(0.0, f64::max).max(1e-9);
         let mut figure = Figure::new(title);
         figure.subtitle = subtitle(source, &shared);
-        figure.columns = if prompts.len() > 6 { 1 } else { columns(facets.members.len()).min(2) };
+        figure.columns = if prompts.len() > 12 { 1 } else { columns(facets.members.len()).min(2) };
+        // In many panels the numbers of prompts stand for their names, which the caption has.
+        let numbers = prompt_names.numbers().filter(|_| facets.members.len() > 2);
+        let below = numbers.unwrap_or_else(|| prompt_names.short.clone());
         let columns = figure.columns.min(facets.members.len()).max(1) as f64;
         // Neighbours must not touch, however many prompts share the width.
         let radius_max = BUBBLE_MAX.min(700.0 / columns / prompts.len() as f64 / 2.2).max(4.0);
@@ -385,7 +401,7 @@ fn grid(
                     outline: None,
                 });
             }
-            let (x, y) = (Axis::Band(prompt_names.short.clone()), Axis::Band(sheet.names.short[..shown].to_vec()));
+            let (x, y) = (Axis::Band(below.clone()), Axis::Band(sheet.names.short[..shown].to_vec()));
             figure.panels.push(Panel { title, x, y, marks });
         }
         let rest = sheet.clusters.names.len() - shown;
@@ -394,7 +410,7 @@ fn grid(
             if rest > 0 { format!(" {rest} smaller clusters are not drawn.") } else { String::new() }
         ));
         figure.caption.extend(prompt_names.key.clone());
-        Ok(Ok(sheet.finish(source, figure, left_out)))
+        Ok(Ok(sheet.finish(source, figure, shown, left_out)))
     })
 }
 
@@ -454,10 +470,7 @@ pub(super) fn run_lengths(source: &Source<'_>) -> Result<Outcome, ExportError> {
                 let (shape, fill) = (Shape::Circle, CATEGORIES[0]);
                 marks.push(Mark::Dots { points: ends, radius: 2.6, shape, fill, opacity: 1.0, outline: None });
             }
-            let title = match title.is_empty() {
-                true => counted(all, "stay"),
-                false => format!("{title} ({})", counted(all, "stay")),
-            };
+            let title = noted(&title, &counted(all, "stay"));
             figure.panels.push(Panel { title, x: x.clone(), y: y.clone(), marks });
         }
         if stays == 0 {
@@ -467,7 +480,7 @@ pub(super) fn run_lengths(source: &Source<'_>) -> Result<Outcome, ExportError> {
             "Both axes are logarithmic: a straight line is a power law, a curve that bends down an exponential."
                 .to_owned(),
         );
-        Ok(Ok(sheet.finish(source, figure, left_out)))
+        Ok(Ok(sheet.finish(source, figure, 0, left_out)))
     })
 }
 
@@ -486,7 +499,7 @@ pub(super) fn run_length_violin(source: &Source<'_>) -> Result<Outcome, ExportEr
         let mut facets = sheet.facets(source);
         let (titles, shared) = facets.titles();
         let left_out = facets.limit();
-        let shown = sheet.names.short.len().min(CLUSTERS_MAX);
+        let shown = sheet.names.short.len().min(rows_of_clusters(CLUSTERS_MAX, facets.members.len()));
         let dwells: Vec<Vec<DwellTimes<usize>>> =
             facets.members.iter().map(|members| dwell_times(&Sheet::labels(members))).collect();
         let all = |dwell: &DwellTimes<usize>| -> Vec<f64> {
@@ -515,7 +528,7 @@ pub(super) fn run_length_violin(source: &Source<'_>) -> Result<Outcome, ExportEr
             "{EXPLAINED} Stays that the end of a run cuts off count as long as they were seen.{}",
             if rest > 0 { format!(" {rest} smaller clusters are not drawn.") } else { String::new() }
         ));
-        Ok(Ok(sheet.finish(source, figure, left_out)))
+        Ok(Ok(sheet.finish(source, figure, shown, left_out)))
     })
 }
 
@@ -524,10 +537,24 @@ pub(super) fn transitions(source: &Source<'_>) -> Result<Outcome, ExportError> {
         let mut facets = sheet.facets(source);
         let (titles, shared) = facets.titles();
         let left_out = facets.limit();
-        let shown = sheet.names.short.len().min(CLUSTERS_MAX);
+        // A panel without a transition says nothing.
+        let kept: Vec<(String, Vec<Bigram<usize>>)> = titles
+            .into_iter()
+            .zip(&facets.members)
+            .map(|(title, members)| (title, bigrams(&Sheet::labels(members))))
+            .filter(|(_, found)| !found.is_empty())
+            .collect();
+        let blank = facets.members.len() - kept.len();
+        let shown = sheet.names.short.len().min(rows_of_clusters(CLUSTERS_MAX, kept.len()));
         let mut figure = Figure::new("Transitions between clusters");
         figure.subtitle = subtitle(source, &shared);
-        figure.columns = if shown > 8 { 1 } else { columns(facets.members.len()).min(2) };
+        figure.columns = columns(kept.len()).min(if shown > 8 {
+            1
+        } else if shown > 3 {
+            2
+        } else {
+            3
+        });
         figure.color_bar =
             Some(ColorBar { title: "share of departures".to_owned(), map: Map::Cividis, low: 0.0, high: 1.0 });
         figure.x_label = "to".to_owned();
@@ -535,9 +562,14 @@ pub(super) fn transitions(source: &Source<'_>) -> Result<Outcome, ExportError> {
         figure.panel_height = Some((shown as f64 * 34.0).max(90.0));
         figure.panel_width_max = (shown as f64 * 62.0).max(200.0);
         let mut total = 0;
-        for (title, members) in titles.into_iter().zip(&facets.members) {
-            let found = bigrams(&Sheet::labels(members));
-            let mut marks = Vec::new();
+        // Below a matrix the numbers of clusters do, since their names stand beside it.
+        let below = sheet.names.numbers().unwrap_or_else(|| sheet.names.short.clone());
+        for (title, found) in kept {
+            // Below the cells, lest it crosses their numbers.
+            let mut marks = vec![Mark::Line {
+                points: vec![(0.0, 0.0), (shown as f64, shown as f64)],
+                stroke: Stroke::new(FRAME, 0.8),
+            }];
             for from in 0..shown {
                 let departures: usize =
                     found.iter().filter(|bigram| bigram.from == from).map(|bigram| bigram.count).sum();
@@ -560,16 +592,8 @@ pub(super) fn transitions(source: &Source<'_>) -> Result<Outcome, ExportError> {
             }
             let count: usize = found.iter().map(|bigram| bigram.count).sum();
             total += count;
-            marks.push(Mark::Line {
-                points: vec![(0.0, 0.0), (shown as f64, shown as f64)],
-                stroke: Stroke::new(FRAME, 0.8),
-            });
-            let names = Axis::Band(sheet.names.short[..shown].to_vec());
-            let title = match title.is_empty() {
-                true => counted(count, "transition"),
-                false => format!("{title} ({})", counted(count, "transition")),
-            };
-            figure.panels.push(Panel { title, x: names.clone(), y: names, marks });
+            let (x, y) = (Axis::Band(below[..shown].to_vec()), Axis::Band(sheet.names.short[..shown].to_vec()));
+            figure.panels.push(Panel { title: noted(&title, &counted(count, "transition")), x, y, marks });
         }
         if total == 0 {
             return Ok(Err(Skip::new(
@@ -579,9 +603,13 @@ pub(super) fn transitions(source: &Source<'_>) -> Result<Outcome, ExportError> {
         let rest = sheet.clusters.names.len() - shown;
         figure.caption.push(format!(
             "Numbers: how often the row's cluster was followed by the column's a turn later; colour: their share of all departures of the row. No transition bridges an \
-             outlier or joins two runs.{}",
+             outlier or joins two runs.{}{}",
+            match blank {
+                0 => String::new(),
+                _ => format!(" {} without a transition {} not drawn.", counted(blank, "panel"), if blank == 1 { "is" } else { "are" }),
+            },
             if rest > 0 { format!(" {rest} smaller clusters are counted in the shares and not drawn.") } else { String::new() }
         ));
-        Ok(Ok(sheet.finish(source, figure, left_out)))
+        Ok(Ok(sheet.finish(source, figure, shown, left_out)))
     })
 }

@@ -1,14 +1,15 @@
 //! How fast runs of one network and prompt part.
 
 use loopscope_analysis::bootstrap::quantile;
-use loopscope_core::analysis::detail::DivergenceDetail;
+use loopscope_core::analysis::detail::{DivergenceDetail, StrandKey};
 
 use super::barcode::part;
 use super::density::sorted;
-use super::facet::{Facets, Names, columns, counted, finish, key_of_strand, prompt_of_runs, prompts, subtitle};
+use super::facet::{Facets, Names, columns, counted, finish, key_of_strand, noted, prompt_of_runs, prompts, subtitle};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{CATEGORIES, FAINT, Map, ink_on};
+use crate::figure::font;
 use crate::figure::{Anchor, Axis, ColorBar, Figure, LegendItem, Mark, Panel, Shape, Stroke, Swatch};
 
 /// Curves of a panel that are drawn one by one; the median is of all.
@@ -77,10 +78,7 @@ fn curves_figure(source: &Source<'_>, pairs: &[&DivergenceDetail]) -> Figure {
         let band = low.into_iter().chain(high.into_iter().rev()).collect();
         marks.push(Mark::Area { points: band, fill: color, opacity: 0.28, outline: None });
         marks.push(Mark::Line { points: middle, stroke: Stroke::new(color, 2.4) });
-        let title = match title.is_empty() {
-            true => counted(members.len(), "pair"),
-            false => format!("{title} ({})", counted(members.len(), "pair")),
-        };
+        let title = noted(&title, &counted(members.len(), "pair"));
         figure.panels.push(Panel { title, x: x.clone(), y: y.clone(), marks });
     }
     let continued = source.details().runs().filter(|run| run.cycle.is_some()).count();
@@ -116,16 +114,15 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
     let mut cells: Vec<Vec<(usize, usize, Cell)>> = Vec::new();
     let mut names_of_columns = Vec::new();
     for members in &facets.members {
-        let columns = Facets::of(members.iter().copied(), |pair| key_of_strand(source, &pair.key)[1..].to_vec());
-        let (mut column_names, only) = columns.titles();
-        if column_names.iter().all(String::is_empty) {
-            column_names = vec![only];
-        }
-        names_of_columns.push(column_names);
-        let column_of = |pair: &DivergenceDetail| {
-            let holds = |members: &Vec<&DivergenceDetail>| members.iter().any(|other| std::ptr::eq(*other, pair));
-            columns.members.iter().position(holds).unwrap_or(0)
-        };
+        let mut columns: Vec<(usize, usize)> = members.iter().map(|pair| column_key(source, pair)).collect();
+        columns.sort_unstable();
+        columns.dedup();
+        let named = columns.iter().map(|column| {
+            let pair = members.iter().find(|pair| column_key(source, pair) == *column);
+            pair.map_or_else(String::new, |pair| column_name(source, &pair.key))
+        });
+        names_of_columns.push(named.collect::<Vec<String>>());
+        let column_of = |pair: &DivergenceDetail| columns.binary_search(&column_key(source, pair)).unwrap_or_default();
         let mut by_cell: std::collections::BTreeMap<(usize, usize), Vec<&DivergenceDetail>> =
             std::collections::BTreeMap::new();
         for pair in members {
@@ -141,6 +138,10 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
     figure.columns = if widest > 2 { 1 } else { facets.members.len().clamp(1, 3) };
     figure.is_shared = names_of_columns.iter().all(|names| *names == names_of_columns[0]);
     figure.panel_height = Some((prompts.len() as f64 * 42.0).clamp(60.0, 1200.0));
+    // Small exponents have the digits that tell them apart.
+    let digits = if largest < 0.02 { ((1.5 - largest.log10()).ceil() as usize).clamp(3, 6) } else { 3 };
+    // What a cell has room for: beside all of them stand the names of prompts.
+    let room = (700.0 / figure.columns as f64 / widest as f64).min(150.0) - 4.0;
     figure.panel_width_max = 130.0 * widest as f64 + 120.0;
     figure.color_bar =
         Some(ColorBar { title: "λ (nats a turn)".to_owned(), map: Map::Signed, low: -largest, high: largest });
@@ -159,23 +160,40 @@ pub(super) fn heatmap(source: &Source<'_>) -> Result<Outcome, ExportError> {
                     color: ink_on(fill),
                     anchor: Anchor::Middle,
                     shift: (0.0, shift),
-                    width_max: 150.0,
+                    width_max: room,
                 });
             };
-            write(cell.headline(), 12.5, -1.0, true);
-            write(cell.detail(), 10.0, 12.0, false);
+            let size = if room >= 44.0 { 12.5 } else { 10.0 };
+            write(cell.headline(digits), size, -1.0, true);
+            if let Some(detail) = cell.details().into_iter().find(|text| font::width(text, 10.0, false) <= room) {
+                write(detail, 10.0, 12.0, false);
+            }
         }
         let (x, y) = (Axis::Band(column_names), Axis::Band(names.short.clone()));
         figure.panels.push(Panel { title, x, y, marks });
     }
     figure.caption.push(format!(
-        "λ: slope of the logarithm of the distance between two runs over all their turns, mean over pairs; R²: mean of the fits. * more than half of the pairs are saturated: \
+        "λ, in nats a turn: slope of the logarithm of the distance between two runs over all their turns, mean over pairs; R²: mean of the fits. * more than half of the pairs are saturated: \
          there λ says how large the space is and is no exponent. n = {}.",
         counted(pairs.len(), "pair")
     ));
     figure.caption.extend(names.key);
     finish(source, &mut figure, 0);
     Ok(Ok(vec![Chart::of("", &figure)]))
+}
+
+/// Orders columns as the experiment has its networks, so that all panels have one order.
+fn column_key(source: &Source<'_>, pair: &DivergenceDetail) -> (usize, usize) {
+    (source.network_place(pair.key.run), pair.key.position)
+}
+
+/// Names a network, and the place first where it has several: a long network must not cut it off.
+fn column_name(source: &Source<'_>, key: &StrandKey) -> String {
+    let parts = key_of_strand(source, key);
+    match parts[2].strip_prefix("of ") {
+        Some(place) => format!("{place} in {}", parts[1]),
+        None => parts[1].clone(),
+    }
 }
 
 /// What is written of one prompt and network.
@@ -201,17 +219,25 @@ impl Cell {
         }
     }
 
-    fn headline(&self) -> String {
+    fn headline(&self, digits: usize) -> String {
         match self.rate {
-            Some(rate) => format!("{rate:.3}{}", if self.is_saturated { "*" } else { "" }).replace('-', "−"),
+            Some(rate) => {
+                let text = format!("{rate:.digits$}");
+                // No minus before nothing.
+                let is_zero = text.chars().all(|letter| matches!(letter, '-' | '0' | '.'));
+                let text = if is_zero { text.replace('-', "") } else { text.replace('-', "−") };
+                format!("{text}{}", if self.is_saturated { "*" } else { "" })
+            }
             None => "together".to_owned(),
         }
     }
 
-    fn detail(&self) -> String {
+    /// Returns what the rate rests on, the longest first.
+    fn details(&self) -> Vec<String> {
+        let pairs = counted(self.pairs, "pair");
         match self.rate {
-            Some(_) => format!("R² {:.2}, {}", self.r_squared, counted(self.pairs, "pair")),
-            None => counted(self.pairs, "pair"),
+            Some(_) => vec![format!("R² {:.2}, {pairs}", self.r_squared), format!("R² {:.2}", self.r_squared)],
+            None => vec![pairs],
         }
     }
 }

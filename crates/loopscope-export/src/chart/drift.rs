@@ -4,7 +4,7 @@ use loopscope_core::analysis::detail::DriftDetail;
 
 use super::barcode::part;
 use super::density::{density, sorted};
-use super::facet::{Facets, columns, finish, key_of_strand, subtitle, trajectories};
+use super::facet::{Facets, columns, finish, key_of_strand, noted, subtitle, trajectories};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{INK, Map, PAPER, mix};
@@ -39,13 +39,22 @@ fn figure(source: &Source<'_>, drifts: &[&DriftDetail]) -> Figure {
     figure.subtitle = subtitle(source, &shared);
     figure.columns = columns(facets.members.len()).min(3);
     figure.is_shared = false;
-    figure.x_label = "drift: cosine distance 1 − cos".to_owned();
+    let from = facets.members.iter().flatten().map(|drift| drift.from).collect::<std::collections::BTreeSet<_>>();
+    figure.x_label = match from.first() {
+        Some(from) if facets.members.iter().flatten().all(|drift| drift.from == *from) => {
+            format!("drift from the {from}: cosine distance 1 − cos")
+        }
+        _ => "drift: cosine distance 1 − cos".to_owned(),
+    };
     figure.y_label = "turns of the network".to_owned();
-    figure.panel_height = Some(300.0);
+    let bands = facets.members.iter().map(|members| ridges_of(members)).max().unwrap_or(1);
+    figure.panel_height = Some((bands + 1) as f64 * 33.0);
     for (title, members) in titles.into_iter().zip(&facets.members) {
-        let from = members.first().map_or("", |drift| drift.from);
-        let panel = panel(title, members, &x);
-        figure.panels.push(Panel { title: joined(&panel.title, &format!("from the {from}")), ..panel });
+        let note = match members.first() {
+            Some(drift) if from.len() > 1 => format!("{}, from the {}", trajectories(members.len()), drift.from),
+            _ => trajectories(members.len()),
+        };
+        figure.panels.push(panel(noted(&title, &note), members, &x, bands));
     }
     let continued: usize = drifts.iter().filter(|drift| drift.values.len() > drift.stored).count();
     figure.caption.push(format!(
@@ -64,15 +73,19 @@ fn figure(source: &Source<'_>, drifts: &[&DriftDetail]) -> Figure {
     figure
 }
 
-fn joined(title: &str, rest: &str) -> String {
-    if title.is_empty() { rest.to_owned() } else { format!("{title} · {rest}") }
+fn turns_of(members: &[&DriftDetail]) -> usize {
+    members.iter().map(|drift| drift.values.len()).max().unwrap_or(0).max(1)
 }
 
-fn panel(title: String, members: &[&DriftDetail], x: &Axis) -> Panel {
-    let turns = members.iter().map(|drift| drift.values.len()).max().unwrap_or(0).max(1);
-    let ridges = RIDGES.min(turns);
+fn ridges_of(members: &[&DriftDetail]) -> usize {
+    RIDGES.min(turns_of(members))
+}
+
+/// Draws a panel of `bands` ridges; where it has fewer, the last are empty, so that a turn is as high in every panel.
+fn panel(title: String, members: &[&DriftDetail], x: &Axis, bands: usize) -> Panel {
+    let (turns, ridges) = (turns_of(members), ridges_of(members));
     let mut names = vec![String::new()];
-    let mut marks = Vec::new();
+    let (mut marks, mut medians) = (Vec::new(), Vec::new());
     for ridge in 0..ridges {
         let range = ridge * turns / ridges..(ridge + 1) * turns / ridges;
         names.push(if range.len() == 1 {
@@ -104,14 +117,17 @@ fn panel(title: String, members: &[&DriftDetail], x: &Axis) -> Panel {
                 stroke: Stroke::new(color, 3.0),
             });
         }
-        marks.push(Mark::Dots {
-            points: vec![(middle, base - 0.12)],
-            radius: 3.0,
-            shape: Shape::Circle,
-            fill: PAPER,
-            opacity: 1.0,
-            outline: Some(INK),
-        });
+        medians.push((middle, base - 0.12));
     }
+    // Over all ridges: each reaches over the foot of the one before it.
+    marks.push(Mark::Dots {
+        points: medians,
+        radius: 3.0,
+        shape: Shape::Circle,
+        fill: PAPER,
+        opacity: 1.0,
+        outline: Some(INK),
+    });
+    names.resize(bands + 1, String::new());
     Panel { title, x: x.clone(), y: Axis::Band(names), marks }
 }

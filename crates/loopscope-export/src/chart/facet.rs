@@ -95,7 +95,9 @@ pub(super) fn key_of_strand(source: &Source<'_>, key: &StrandKey) -> Vec<String>
 /// Returns the subtitle: the experiment, and what all panels share.
 pub(super) fn subtitle(source: &Source<'_>, shared: &str) -> String {
     let experiment = source.details().experiment();
-    let name = format!("experiment “{}” ({})", experiment.name, experiment.id.short());
+    // A long name must not cut off what follows it.
+    let name = font::fit(&experiment.name, NAME_SIZE, false, 2.0 * NAME_MAX);
+    let name = format!("experiment “{name}” ({})", experiment.id.short());
     if shared.is_empty() { name } else { format!("{name} · {shared}") }
 }
 
@@ -115,14 +117,41 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// Returns a panel's title with what must not be cut off it, such as how much it rests on, on a line of its own.
+pub(super) fn noted(title: &str, note: &str) -> String {
+    if title.is_empty() { note.to_owned() } else { format!("{title}\n{note}") }
+}
+
+/// Returns the name of a band with how many it rests on, the name cut rather than the number.
+pub(super) fn name_with_count(name: &str, count: usize) -> String {
+    let count = format!(" ({count})");
+    let room = BAND_NAME_MAX - 4.0 - font::width(&count, NAME_SIZE, false);
+    format!("{}{count}", font::fit(name, NAME_SIZE, false, room))
+}
+
+/// Returns how many clusters a chart with a row for each shows in every panel: fewer where there are many panels, lest a page gets
+/// longer than anybody scrolls.
+pub(super) const fn rows_of_clusters(most: usize, panels: usize) -> usize {
+    match panels {
+        0..=4 => most,
+        _ if most < 8 => most,
+        _ => 8,
+    }
+}
+
 /// Short names of long texts, each other than the others.
 pub(super) struct Names {
     /// As they are drawn.
     pub(super) short: Vec<String>,
-    /// What the caption says of them, where they were cut.
+    /// What the caption says of them all, where they were cut.
     pub(super) key: Option<String>,
+    noun: &'static str,
+    /// What it says of each; none where none was cut.
+    whole: Vec<String>,
 }
 
+/// Width in pixels of a name beside an axis, at most: what is wider the layout cuts.
+const BAND_NAME_MAX: f64 = 230.0;
 /// Width in pixels of a name that is not cut.
 const NAME_MAX: f64 = 170.0;
 /// Size that names are measured at.
@@ -132,21 +161,34 @@ const KEY_MAX: usize = 160;
 
 impl Names {
     /// Names texts; where one is cut, all are numbered and the caption has the texts.
-    pub(super) fn of(noun: &str, texts: &[String]) -> Self {
+    pub(super) fn of(noun: &'static str, texts: &[String]) -> Self {
         let lines: Vec<String> = texts.iter().map(|text| one_line(text)).collect();
         if lines.iter().all(|line| font::width(line, NAME_SIZE, false) <= NAME_MAX) {
-            return Self { short: lines, key: None };
+            return Self { short: lines, key: None, noun, whole: Vec::new() };
         }
         let short = (1..)
             .zip(&lines)
             .map(|(number, line)| font::fit(&format!("{number} {line}"), NAME_SIZE, false, NAME_MAX).into_owned())
             .collect();
-        let whole = (1..).zip(&lines).map(|(number, line)| {
+        let whole = (1..).zip(&lines).map(|(number, line): (usize, &String)| {
             let cut: String = line.chars().take(KEY_MAX).collect();
             let end = if cut.len() < line.len() { "…" } else { "" };
             format!("{number} “{cut}{end}”")
         });
-        Self { short, key: Some(format!("{noun}: {}.", whole.collect::<Vec<String>>().join("; "))) }
+        let mut names = Self { short, key: None, noun, whole: whole.collect() };
+        names.key = names.key_of(names.short.len());
+        names
+    }
+
+    /// Returns what the caption says of the first names, where a chart shows no others.
+    pub(super) fn key_of(&self, shown: usize) -> Option<String> {
+        let whole = &self.whole[..shown.min(self.whole.len())];
+        (!whole.is_empty()).then(|| format!("{}: {}.", self.noun, whole.join("; ")))
+    }
+
+    /// Returns the numbers that names begin with, where the caption tells them: for axes that have no room for names.
+    pub(super) fn numbers(&self) -> Option<Vec<String>> {
+        (!self.whole.is_empty()).then(|| (1..=self.short.len()).map(|number| number.to_string()).collect())
     }
 }
 

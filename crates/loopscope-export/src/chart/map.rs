@@ -3,7 +3,7 @@
 use loopscope_core::analysis::detail::StrandKey;
 
 use super::barcode::part;
-use super::facet::{Names, PANELS_MAX, columns, counted, finish, prompt_of_runs, prompts, subtitle};
+use super::facet::{Names, PANELS_MAX, columns, finish, noted, prompt_of_runs, prompts, subtitle, trajectories};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{INK, NEUTRAL, PAPER, category};
@@ -36,7 +36,7 @@ pub(super) fn map(source: &Source<'_>) -> Result<Outcome, ExportError> {
                 )
             })
             .collect();
-        figure.legend.push(LegendItem::new(Swatch::Dot(INK, Shape::Circle), "first output"));
+        figure.legend.push(LegendItem::new(Swatch::Ring(INK), "first output"));
         figure.legend.push(LegendItem::new(Swatch::Dot(INK, Shape::Diamond), "last output"));
         figure.legend.push(LegendItem::new(Swatch::Dot(NEUTRAL, Shape::Circle), "all outputs"));
         let mut grey = 0;
@@ -51,7 +51,7 @@ pub(super) fn map(source: &Source<'_>) -> Result<Outcome, ExportError> {
                 let points: Vec<(f64, f64)> = points.iter().map(|point| (point[0], point[1])).collect();
                 marks.extend(trajectory(&points, category(place)));
             }
-            let title = format!("{} ({})", names.short[prompt], counted(own.len(), "run"));
+            let title = noted(&names.short[prompt], &trajectories(own.len()));
             figure.panels.push(Panel { title, x: x.clone(), y: y.clone(), marks });
         }
         figure.caption.push(format!(
@@ -59,7 +59,7 @@ pub(super) fn map(source: &Source<'_>) -> Result<Outcome, ExportError> {
              be. Every panel has the same axes.{}",
             every.len(),
             percent(plane.shares[0] + plane.shares[1]),
-            if grey > 0 { format!(" The first {TRAJECTORIES_MAX} runs of a prompt have their way drawn, {grey} are points only.") } else { String::new() }
+            if grey > 0 { format!(" The first {TRAJECTORIES_MAX} trajectories of a prompt have their way drawn, {grey} are points only.") } else { String::new() }
         ));
         figure.caption.extend(names.key.clone());
         finish(source, &mut figure, prompts.len() - panels);
@@ -90,7 +90,11 @@ fn trajectory(points: &[(f64, f64)], color: Color) -> Vec<Mark> {
         outline: Some(outline),
     };
     vec![
-        Mark::Line { points: points.to_vec(), stroke: Stroke::new(color, 1.3).faded(0.75) },
+        // A long way crosses itself until nothing under it shows: the longer, the fainter.
+        Mark::Line {
+            points: points.to_vec(),
+            stroke: Stroke::new(color, 1.3).faded((40.0 / points.len() as f64).clamp(0.2, 0.75)),
+        },
         Mark::Dots {
             points: points.to_vec(),
             radius: 1.7,

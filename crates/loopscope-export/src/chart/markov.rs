@@ -4,14 +4,17 @@ use loopscope_core::analysis::detail::{ChainDetail, ClusterDetail, TimescaleDeta
 
 use super::barcode::part;
 use super::clusters::color_of;
-use super::facet::{Facets, Names, columns, counted, finish, subtitle, trajectories};
+use super::facet::{Facets, Names, columns, counted, finish, noted, subtitle, trajectories};
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
 use crate::figure::color::{INK, NEUTRAL, category, ink_on};
+use crate::figure::font;
 use crate::figure::{Anchor, Axis, Dash, Figure, LegendItem, Mark, Panel, Shape, Stroke, Swatch};
 
 /// States of a graph: the likeliest.
 const STATES_MAX: usize = 12;
+/// Size of their names, in pixels.
+const NAME: f64 = 11.5;
 /// Rarer transitions than this are not drawn.
 const PROBABILITY_MIN: f64 = 0.03;
 /// Radii of states, in pixels.
@@ -42,7 +45,7 @@ pub(super) fn graph(source: &Source<'_>) -> Result<Outcome, ExportError> {
         for (title, chain) in titles.into_iter().zip(facets.members.iter().map(|members| members[0])) {
             let kept =
                 format!("{}, {:.0} % of transitions", counted(chain.active.len(), "state"), chain.share_kept * 100.0);
-            let title = if title.is_empty() { kept } else { format!("{title}: {kept}") };
+            let title = noted(&title, &kept);
             let bare = Axis::Bare { low: 0.0, high: 1.0 };
             figure.panels.push(Panel {
                 title,
@@ -60,7 +63,8 @@ pub(super) fn graph(source: &Source<'_>) -> Result<Outcome, ExportError> {
             trajectories(chains.iter().map(|chain| chain.runs).sum()),
             if undrawn > 0 { format!(" The {STATES_MAX} likeliest states are drawn.") } else { String::new() }
         ));
-        figure.caption.extend(names.key.clone());
+        let named = chains.iter().flat_map(|chain| chain.active.iter().copied()).max().map_or(0, |last| last + 1);
+        figure.caption.extend(names.key_of(named));
         finish(source, &mut figure, 0);
         charts.push(Chart::of(part(source, clusters.embedder.as_str()), &figure));
     }
@@ -137,28 +141,22 @@ fn graph_marks(chain: &ChainDetail, names: &Names, panels: usize) -> Vec<Mark> {
             _ => Anchor::Middle,
         };
         let name = names.short.get(cluster).map_or("", String::as_str);
-        let shift = (
-            dx * beyond,
-            dy * beyond
-                + if dy < -0.5 {
-                    -2.0
-                } else if dy > 0.5 {
-                    11.0
-                } else {
-                    4.0
-                },
-        );
-        let room = if panels == 1 { 210.0 } else { 118.0 };
-        marks.push(text(
-            (x, y),
-            name,
-            11.5,
-            false,
-            INK,
-            anchor,
-            shift,
-            if anchor == Anchor::Middle { 240.0 } else { room },
-        ));
+        // Half of a panel, less what lies between its middle and the name.
+        let half = if panels == 1 { 448.0 } else { 222.0 };
+        let room = match anchor {
+            Anchor::Middle => 1.6 * half,
+            _ => half * (1.0 - 2.0 * across * dx.abs()) - dx.abs() * beyond - 6.0,
+        };
+        let lines = font::wrap(name, NAME, false, room, 2);
+        let above = match dy {
+            dy if dy < -0.5 => -2.0 - (lines.len() as f64 - 1.0) * NAME * 1.15,
+            dy if dy > 0.5 => 11.0,
+            _ => 4.0 - (lines.len() as f64 - 1.0) * NAME * 0.575,
+        };
+        for (line, words) in lines.iter().enumerate() {
+            let shift = (dx * beyond, dy * beyond + above + line as f64 * NAME * 1.15);
+            marks.push(text((x, y), words, NAME, false, INK, anchor, shift, f64::INFINITY));
+        }
     }
     marks
 }
@@ -257,7 +255,7 @@ pub(super) fn timescales(source: &Source<'_>) -> Result<Outcome, ExportError> {
             marks.push(Mark::Dots { points: line, radius: 3.2, shape, fill: color, opacity: 1.0, outline: None });
         }
         let runs = members.first().map_or(0, |one| one.runs);
-        let title = if title.is_empty() { counted(runs, "run") } else { format!("{title} ({})", counted(runs, "run")) };
+        let title = noted(&title, &counted(runs, "run"));
         figure.panels.push(Panel { title, x: x.clone(), y: y.clone(), marks });
     }
     let bootstrap = source.details().options().bootstrap;

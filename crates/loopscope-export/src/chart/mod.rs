@@ -25,7 +25,8 @@ pub use kind::Kind;
 pub use source::Source;
 
 use crate::ExportError;
-use crate::figure::{Figure, pdf_of_svg, raster::raster_of_svg};
+use crate::figure::raster::{letters_without_font, raster_of_svg};
+use crate::figure::{Figure, pdf_of_svg};
 
 /// Pixels of a PNG for each pixel of the figure, and what that makes of an inch.
 const PNG_SCALE: f32 = 2.0;
@@ -63,7 +64,7 @@ pub enum Format {
     Svg,
     /// Pixels, 192 to the inch.
     Png,
-    /// A page, text as text.
+    /// A page, letters as outlines.
     Pdf,
 }
 
@@ -108,6 +109,13 @@ impl Chart {
             Format::Png => raster_of_svg(&self.svg, PNG_SCALE)?.to_png(Some(PNG_DOTS_PER_INCH))?,
             Format::Pdf => pdf_of_svg(&self.svg, &self.title)?,
         })
+    }
+
+    /// Returns the letters of the chart that no font here has: a box stands for each in PNG and PDF. An SVG is drawn with the
+    /// fonts of whoever opens it.
+    #[must_use]
+    pub fn letters_without_font(&self) -> std::collections::BTreeSet<char> {
+        letters_without_font(&self.svg)
     }
 
     /// Returns the name of its file without the ending.

@@ -3,7 +3,7 @@
 use loopscope_analysis::bootstrap::Interval;
 use loopscope_core::analysis::detail::DiagramDetail;
 
-use super::facet::{Facets, Names, counted, finish, prompt_of_runs, prompts, subtitle};
+use super::facet::{Facets, Names, counted, finish, name_with_count, noted, prompt_of_runs, prompts, subtitle};
 use super::violin::{EXPLAINED, violin};
 use super::{Chart, Outcome, Source};
 use crate::ExportError;
@@ -84,13 +84,14 @@ fn diagram(
                 stroke: Stroke::new(FRAME, 1.0).dashed(Dash::Dashed),
             },
             Mark::Text {
-                at: (largest * 1.16, infinity),
+                // Below its line, beside the column of those that do not die: elsewhere it would cross the frame or the diagonal.
+                at: (0.0, infinity),
                 text: "never dies".to_owned(),
                 size: 10.5,
                 is_bold: false,
                 color: FAINT,
-                anchor: Anchor::End,
-                shift: (-4.0, -4.0),
+                anchor: Anchor::Start,
+                shift: (9.0, 12.0),
                 width_max: 80.0,
             },
         ];
@@ -112,10 +113,7 @@ fn diagram(
             let (fill, shape) = look(dimension);
             marks.push(Mark::Dots { points, radius: 2.8, shape, fill, opacity, outline: None });
         }
-        let title = match (title.is_empty(), members.len()) {
-            (true, count) => counted(count, "run"),
-            (false, count) => format!("{title} ({})", counted(count, "run")),
-        };
+        let title = noted(&title, &counted(members.len(), "run"));
         figure.panels.push(Panel { title, x: axis.clone(), y: axis.clone(), marks });
     }
     let bars: usize = diagrams.iter().flat_map(|diagram| &diagram.bars).map(Vec::len).sum();
@@ -153,7 +151,7 @@ pub(super) fn entropy_violin(source: &Source<'_>) -> Result<Outcome, ExportError
             panel.marks.extend(violin(&values, row, &panel.x, look(dimension).0));
         }
     }
-    figure.panel_height = Some((facets.members.len() as f64 * 64.0).clamp(120.0, 900.0));
+    figure.panel_height = Some((facets.members.len() as f64 * 44.0).clamp(110.0, 900.0));
     figure.caption.push(EXPLAINED.to_owned());
     finish(source, &mut figure, 0);
     Ok(Ok(vec![Chart::of("", &figure)]))
@@ -162,7 +160,7 @@ pub(super) fn entropy_violin(source: &Source<'_>) -> Result<Outcome, ExportError
 fn names_with_counts(titles: &[String], members: &[Vec<&DiagramDetail>]) -> Vec<String> {
     let named = titles.iter().zip(members).map(|(title, members)| match title.is_empty() {
         true => counted(members.len(), "run"),
-        false => format!("{title} ({})", members.len()),
+        false => name_with_count(title, members.len()),
     });
     named.collect()
 }

@@ -2,7 +2,7 @@
 
 use super::barcode::{note_on_runs, part, shown_runs};
 use super::facet::{
-    Facets, Names, PANELS_MAX, columns, finish, prompt_of_runs, prompts, run_name, subtitle, trajectories,
+    Facets, Names, PANELS_MAX, columns, finish, noted, prompt_of_runs, prompts, run_name, subtitle, trajectories,
 };
 use super::{Chart, Outcome, Skip, Source};
 use crate::ExportError;
@@ -55,7 +55,7 @@ pub(super) fn plot(source: &Source<'_>) -> Result<Outcome, ExportError> {
                 let share = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), brief);
                 format!("RR {}, DET {}", brief(measures.recurrence_rate), share(measures.determinism))
             });
-            let title = if title.is_empty() { measures } else { format!("{title} · {measures}") };
+            let title = noted(&title, &measures);
             let axis = Axis::Linear { low: 0.0, high: end };
             figure.panels.push(Panel { title, x: axis.clone(), y: axis, marks });
         }

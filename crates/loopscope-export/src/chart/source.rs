@@ -102,6 +102,11 @@ impl<'a> Source<'a> {
         self.networks.of_run.get(run).map_or("", |&place| &self.networks.names.short[place])
     }
 
+    /// Returns which of the experiment's networks a run has, in the order in which runs have them.
+    pub(crate) fn network_place(&self, run: usize) -> usize {
+        self.networks.of_run.get(run).copied().unwrap_or(0)
+    }
+
     /// Returns the same for a network as people write it.
     pub(crate) fn short_network<'s>(&'s self, whole: &'s str) -> &'s str {
         let place = self.networks.whole.iter().position(|known| known == whole);

@@ -21,13 +21,14 @@ const STRIP: f64 = 12.5;
 const BAND_NAME_MAX: f64 = 230.0;
 /// And to this below an axis, where they lean.
 const BAND_NAME_MAX_BELOW: f64 = 150.0;
-const COLUMN_GAP: f64 = 16.0;
+const COLUMN_GAP: f64 = 22.0;
 const ROW_GAP: f64 = 14.0;
 
 /// One field of a figure.
 #[derive(Clone, Debug)]
 pub(crate) struct Panel {
-    /// Cut where it is wider than two lines of the panel; may be empty.
+    /// Cut where it takes more than three lines of the panel; may be empty. What follows a line break is a note of one line, such
+    /// as how many runs the panel shows: it has a line of its own, so that no long title cuts it off.
     pub(crate) title: String,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
@@ -135,10 +136,11 @@ impl Figure {
         let (column, row) = (index % self.columns, index / self.columns);
         let place = plan.place(column, row);
         svg.open("panel");
-        for (line, text) in plan.strips[index].iter().enumerate() {
-            let lines = plan.strips[index].len();
-            let y = place.top - 7.0 - (lines - 1 - line) as f64 * STRIP * 1.15;
-            svg.text((place.left, y), text, Style::new(STRIP, INK).bold());
+        let strip = &plan.strips[index];
+        for (line, text) in strip.title.iter().chain(&strip.note).enumerate() {
+            let y = place.top - 7.0 - (strip.len() - 1 - line) as f64 * STRIP * 1.15;
+            let style = if line < strip.title.len() { Style::new(STRIP, INK).bold() } else { Style::new(TICK, FAINT) };
+            svg.text((place.left, y), text, style);
         }
         svg.rect(place.left, place.top, place.width, place.height, SHADE, 0.35);
         let is_below_free = index + self.columns >= self.panels.len();
@@ -160,7 +162,7 @@ impl Figure {
         }
         if !self.y_label.is_empty() {
             let middle = (plan.place(0, 0).top + plan.panels_bottom) / 2.0;
-            let room = (plan.panels_bottom - plan.place(0, 0).top).max(80.0);
+            let room = (plan.panels_bottom - plan.place(0, 0).top).max(120.0);
             let label = font::fit(&self.y_label, LABEL, false, room);
             svg.text(
                 (MARGIN + LABEL * 0.8, middle),
@@ -189,7 +191,7 @@ struct Plan {
     legend_width: f64,
     color_bar_top: f64,
     /// Titles of panels, in lines.
-    strips: Vec<Vec<String>>,
+    strips: Vec<Strip>,
     strip_height: f64,
     left: f64,
     top: f64,
@@ -197,6 +199,9 @@ struct Plan {
     panel_height: f64,
     column_gap: f64,
     row_gap: f64,
+    /// Room above the last row beyond that, where a panel of the row before is labelled too.
+    last_row_gap: f64,
+    rows: usize,
     /// Room for the tick labels below the last row.
     below: f64,
     /// Whether names below the axis lean.
@@ -205,6 +210,24 @@ struct Plan {
     caption_top: f64,
     caption: Vec<String>,
     height: f64,
+}
+
+/// What stands above a panel.
+struct Strip {
+    title: Vec<String>,
+    note: Option<String>,
+}
+
+impl Strip {
+    fn of(text: &str, width: f64) -> Self {
+        let (title, note) = text.split_once('\n').map_or((text, None), |(title, note)| (title, Some(note)));
+        let note = note.filter(|note| !note.is_empty()).map(|note| font::fit(note, TICK, false, width).into_owned());
+        Self { title: font::wrap(title, STRIP, true, width, 3), note }
+    }
+
+    fn len(&self) -> usize {
+        self.title.len() + usize::from(self.note.is_some())
+    }
 }
 
 impl Plan {
@@ -241,15 +264,16 @@ impl Plan {
         let name = |panel: &Panel| x_labels_height(&panel.x, leans);
         let below = figure.panels.iter().map(name).fold(0.0, f64::max);
         // Names that lean below a panel without another one under it would reach into that one's neighbour.
-        let reaches = leans && !figure.panels.len().is_multiple_of(columns);
-        let row_gap = if figure.is_shared && !reaches { ROW_GAP } else { ROW_GAP + below };
-        let strips: Vec<Vec<String>> =
-            figure.panels.iter().map(|panel| font::wrap(&panel.title, STRIP, true, panel_width, 3)).collect();
-        let lines = strips.iter().map(Vec::len).max().unwrap_or(0);
-        let strip_height = if lines == 0 { 0.0 } else { lines as f64 * STRIP * 1.15 + 8.0 };
         let rows = figure.panels.len().div_ceil(columns).max(1);
+        let reaches = rows > 1 && leans && !figure.panels.len().is_multiple_of(columns);
+        let row_gap = if figure.is_shared { ROW_GAP } else { ROW_GAP + below };
+        let last_row_gap = if figure.is_shared && reaches { below } else { 0.0 };
+        let strips: Vec<Strip> = figure.panels.iter().map(|panel| Strip::of(&panel.title, panel_width)).collect();
+        let lines = strips.iter().map(Strip::len).max().unwrap_or(0);
+        let strip_height = if lines == 0 { 0.0 } else { lines as f64 * STRIP * 1.15 + 8.0 };
         let top = top + 10.0;
-        let panels_bottom = top + rows as f64 * (strip_height + panel_height) + (rows - 1) as f64 * row_gap;
+        let panels_bottom =
+            top + rows as f64 * (strip_height + panel_height) + (rows - 1) as f64 * row_gap + last_row_gap;
         let x_title = if figure.x_label.is_empty() { 0.0 } else { LABEL * 1.5 };
         let caption_top = panels_bottom + below + x_title + 14.0;
         let caption: Vec<String> =
@@ -270,6 +294,8 @@ impl Plan {
             panel_height,
             column_gap,
             row_gap,
+            last_row_gap,
+            rows,
             below,
             leans,
             panels_bottom,
@@ -282,7 +308,10 @@ impl Plan {
     fn place(&self, column: usize, row: usize) -> Place {
         Place {
             left: self.left + column as f64 * (self.panel_width + self.column_gap),
-            top: self.top + self.strip_height + row as f64 * (self.strip_height + self.panel_height + self.row_gap),
+            top: self.top
+                + self.strip_height
+                + row as f64 * (self.strip_height + self.panel_height + self.row_gap)
+                + if row + 1 == self.rows { self.last_row_gap } else { 0.0 },
             width: self.panel_width,
             height: self.panel_height,
         }
@@ -383,7 +412,7 @@ fn draw_x_axis(svg: &mut Svg, place: &Place, axis: &Axis, has_labels: bool, plan
                 if has_labels && index % every == 0 {
                     // The outer labels stay over their own panel, lest they touch the next one's.
                     let half = font::width(label, TICK, false) / 2.0;
-                    let x = at(*value).clamp(place.left + half - 6.0, place.left + place.width - half + 6.0);
+                    let x = at(*value).clamp(place.left + half - 5.0, place.left + place.width - half + 5.0);
                     svg.text((x, bottom + TICK + 5.0), label, Style::new(TICK, INK).anchored(Anchor::Middle));
                 }
             }
@@ -433,6 +462,35 @@ mod tests {
         assert!(attribute(&svg, "text", "y").iter().all(|y| (0.0..=height).contains(y)));
         assert!(svg.contains("A title &amp; more") && !svg.contains("NaN"));
         assert_eq!(svg, figure(4).to_svg(), "the same bytes");
+    }
+
+    #[test]
+    fn a_note_is_kept_whatever_the_length_of_its_title() {
+        let mut figure = figure(4);
+        for panel in &mut figure.panels {
+            panel.title = format!("{}\n(12 runs)", "a title that goes on ".repeat(30));
+        }
+        let svg = figure.to_svg();
+        assert_eq!(svg.matches(">(12 runs)</text>").count(), 4);
+        assert_eq!(svg.matches("…</text>").count(), 4, "each title is cut");
+    }
+
+    #[test]
+    fn only_the_last_row_makes_room_for_names_above_it() {
+        let height = |panels: usize| {
+            let mut figure = figure(panels);
+            for panel in &mut figure.panels {
+                panel.marks.clear();
+                panel.x = Axis::Band((0..6).map(|i| format!("{i} a name that must lean to be read at all")).collect());
+            }
+            attribute(&figure.to_svg(), "svg", "height")[0]
+        };
+        let (row, odd) = (height(8) - height(6), height(7) - height(5));
+        assert!((row - odd).abs() < 1.5, "{row} {odd}: two rows more are two rows more");
+        assert!(
+            height(7) > height(8),
+            "the seventh and the eighth place share a row; an empty place shows names above"
+        );
     }
 
     #[test]

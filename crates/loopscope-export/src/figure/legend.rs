@@ -1,6 +1,6 @@
 //! What colours, shapes and sizes of a figure mean.
 
-use super::color::{FAINT, FRAME, INK, Map};
+use super::color::{FAINT, FRAME, INK, Map, PAPER};
 use super::field::draw_shape;
 use super::font;
 use super::layout::{MARGIN, TICK};
@@ -15,6 +15,8 @@ pub(crate) enum Swatch {
     Square(Color),
     Line(Color, Dash),
     Dot(Color, Shape),
+    /// An empty circle.
+    Ring(Color),
     /// A circle of a radius in pixels.
     Size(f64),
 }
@@ -65,6 +67,11 @@ pub(super) fn draw_legend_item(svg: &mut Svg, item: &LegendItem, (x, y): (f64, f
             draw_shape(svg, (x + 6.0, middle), 5.0, shape);
             svg.close();
         }
+        Swatch::Ring(color) => {
+            svg.open_filled(PAPER, 1.0, Some(color));
+            svg.circle((x + 6.0, middle), 4.5);
+            svg.close();
+        }
         Swatch::Size(radius) => {
             svg.open_filled(FRAME, 0.7, Some(FAINT));
             svg.circle((x + radius, middle), radius);
@@ -90,7 +97,13 @@ pub(super) fn draw_color_bar(svg: &mut Svg, bar: &ColorBar, top: f64) {
         svg.rect(left + f64::from(step) * width, top, width + 0.6, 13.0, bar.map.color(share), 1.0);
     }
     let axis = Axis::Linear { low: bar.low, high: bar.high };
-    for Tick { at, label } in axis.ticks(5) {
+    let fits = |ticks: &Vec<Tick>| {
+        let widest = ticks.iter().map(|tick| font::width(&tick.label, TICK, false)).fold(0.0, f64::max);
+        ticks.windows(2).all(|pair| BAR * (axis.share(pair[1].at) - axis.share(pair[0].at)) > widest + 8.0)
+    };
+    // As many ticks as do not touch.
+    let ticks = [5, 4, 3, 2].into_iter().map(|count| axis.ticks(count)).find(fits).unwrap_or_default();
+    for Tick { at, label } in ticks {
         let x = left + BAR * axis.share(at);
         svg.line((x, top + 13.0), (x, top + 17.0), Stroke::new(FRAME, 1.0));
         svg.text((x, top + 18.0 + TICK), &label, Style::new(TICK, INK).anchored(Anchor::Middle));

@@ -12,7 +12,7 @@ use flate2::write::ZlibEncoder;
 use pdf_writer::types::{LineCapStyle, LineJoinStyle};
 use pdf_writer::{Content, Filter, Finish, Name, Pdf, Rect, Ref, TextStr};
 use resvg::tiny_skia::{PathSegment, Transform};
-use resvg::usvg::{FillRule, Group, Image, ImageKind, LineCap, LineJoin, Node, Paint, Path};
+use resvg::usvg::{FillRule, Group, Image, ImageKind, LineCap, LineJoin, Node, Paint, Path, Tree};
 
 use super::raster::{PixelError, tree_of};
 
@@ -22,12 +22,8 @@ const POINTS: f32 = 0.75;
 /// Makes a page as large as the SVG; without a date, so that equal charts are equal files.
 pub(crate) fn pdf_of_svg(svg: &str, title: &str) -> Result<Vec<u8>, PixelError> {
     let tree = tree_of(svg)?;
-    let (width, height) = (tree.size().width(), tree.size().height());
-    let mut page = Page { content: Content::new(), states: BTreeMap::new(), pictures: Vec::new() };
-    // PDF counts up from the bottom.
-    page.content.transform([POINTS, 0.0, 0.0, -POINTS, 0.0, height * POINTS]);
-    page.group(tree.root())?;
-    page.finish(width * POINTS, height * POINTS, title)
+    let (width, height) = (tree.size().width() * POINTS, tree.size().height() * POINTS);
+    Page::of(&tree, height)?.finish(width, height, title)
 }
 
 /// A page on its way.
@@ -40,19 +36,30 @@ struct Page {
 }
 
 impl Page {
-    fn group(&mut self, group: &Group) -> Result<(), PixelError> {
+    fn of(tree: &Tree, height: f32) -> Result<Self, PixelError> {
+        let mut page = Self { content: Content::new(), states: BTreeMap::new(), pictures: Vec::new() };
+        // PDF counts up from the bottom.
+        page.content.transform([POINTS, 0.0, 0.0, -POINTS, 0.0, height]);
+        page.group(tree.root(), Transform::identity())?;
+        Ok(page)
+    }
+
+    /// Draws what is in a group. Where things stand is followed down the tree: the outlines of a text know nothing of the groups
+    /// around the text, which is where a turn of it is.
+    fn group(&mut self, group: &Group, around: Transform) -> Result<(), PixelError> {
+        let place = around.pre_concat(group.transform());
         for node in group.children() {
             match node {
-                Node::Group(group) => self.group(group)?,
-                Node::Path(path) => self.path(path),
-                Node::Text(text) => self.group(text.flattened())?,
-                Node::Image(image) => self.image(image)?,
+                Node::Group(group) => self.group(group, place)?,
+                Node::Path(path) => self.path(path, place),
+                Node::Text(text) => self.group(text.flattened(), place)?,
+                Node::Image(image) => self.image(image, place)?,
             }
         }
         Ok(())
     }
 
-    fn path(&mut self, path: &Path) {
+    fn path(&mut self, path: &Path, place: Transform) {
         if !path.is_visible() {
             return;
         }
@@ -71,7 +78,7 @@ impl Page {
             stroke.map_or(100, |(_, stroke)| hundredths(stroke.opacity().get())),
         );
         self.content.save_state();
-        self.content.transform(matrix(path.abs_transform()));
+        self.content.transform(matrix(place));
         if opacities != (100, 100) {
             let next = self.states.len();
             let number = *self.states.entry(opacities).or_insert(next);
@@ -139,7 +146,7 @@ impl Page {
         }
     }
 
-    fn image(&mut self, image: &Image) -> Result<(), PixelError> {
+    fn image(&mut self, image: &Image, place: Transform) -> Result<(), PixelError> {
         let ImageKind::PNG(bytes) = image.kind() else {
             return Err(PixelError::Pdf("it holds a picture that is no PNG".to_owned()));
         };
@@ -153,7 +160,7 @@ impl Page {
         }
         let side = |side: u32| i32::try_from(side).map_err(|_| PixelError::Pdf("a picture is too large".to_owned()));
         self.content.save_state();
-        self.content.transform(matrix(image.abs_transform()));
+        self.content.transform(matrix(place));
         // A picture fills the unit square, its first row on top.
         let size = image.size();
         self.content.transform([size.width(), 0.0, 0.0, -size.height(), 0.0, size.height()]);
@@ -217,4 +224,26 @@ fn compressed(bytes: &[u8]) -> Result<Vec<u8>, PixelError> {
 
 fn matrix(transform: Transform) -> [f32; 6] {
     [transform.sx, transform.ky, transform.kx, transform.sy, transform.tx, transform.ty]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turned_text_is_turned_on_the_page() {
+        let text = |turn: &str| {
+            let svg = format!(
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100\" height=\"80\"><text x=\"20\" y=\"40\" font-size=\"12\"{turn}>death</text></svg>"
+            );
+            let page = Page::of(&tree_of(&svg).unwrap(), 60.0).unwrap();
+            let operations = String::from_utf8(page.content.finish().to_vec()).unwrap();
+            let matrices = operations.lines().filter_map(|line| line.strip_suffix(" cm"));
+            let rounded = |number: &str| number.parse::<f32>().unwrap().round() as i32;
+            matrices.map(|line| line.split(' ').map(rounded).collect::<Vec<i32>>()).collect::<Vec<_>>()
+        };
+        // Up the page, round its own place: what went right goes up.
+        assert!(text(" transform=\"rotate(-90 20 40)\"").contains(&vec![0, -1, 1, 0, -20, 60]));
+        assert!(text("").contains(&vec![1, 0, 0, 1, 0, 0]) && !text("").contains(&vec![0, -1, 1, 0, -20, 60]));
+    }
 }

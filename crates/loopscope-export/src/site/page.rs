@@ -76,7 +76,7 @@ const STYLE: &str = "\
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,-apple-system,'Segoe UI','Liberation Sans',Arial,sans-serif}
 main,header,footer{max-width:76rem;margin:0 auto;padding:1rem 1.25rem}
 h1{font-size:2rem;line-height:1.2;margin:.6rem 0 .2rem;overflow-wrap:anywhere}
-h2{font-size:1.35rem;margin:2.4rem 0 .8rem;padding-top:.6rem;border-top:1px solid var(--line)}
+h2{font-size:1.35rem;margin:1.6rem 0 .8rem;padding-top:.6rem;border-top:1px solid var(--line)}
 h3{font-size:1.02rem;margin:1.6rem 0 .3rem;overflow-wrap:anywhere}
 p,li,td,th,dd,dt{overflow-wrap:anywhere}
 .faint{color:var(--faint)}
@@ -91,6 +91,9 @@ nav ul{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;list-style:none;padding:0;ma
 .facts dd{margin:0;font-size:1.35rem;font-variant-numeric:tabular-nums}
 table{border-collapse:collapse;width:100%;background:var(--paper);font-size:.95rem}
 th,td{text-align:left;padding:.35rem .6rem;border:1px solid var(--line);vertical-align:top}
+th{overflow-wrap:normal}
+.asked th{width:11rem}
+td div+div{margin-top:.3rem}
 td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .charts{display:grid;align-items:start;grid-template-columns:repeat(auto-fill,minmax(min(100%,34rem),1fr));gap:1rem}
 figure{margin:0}
@@ -105,6 +108,13 @@ ol{padding-left:0;list-style:none;margin:.5rem 0}
 ol li{display:grid;grid-template-columns:3.2rem 1fr;gap:.4rem;padding:.1rem 0}
 ol .faint{text-align:right;font-variant-numeric:tabular-nums}
 pre{background:var(--paper);border:1px solid var(--line);border-radius:.5rem;padding:.8rem;overflow:auto;font-size:.85rem}
+@media (max-width:40rem){
+.asked tr,.asked th,.asked td{display:block;width:auto}
+.asked th{border-bottom:0;padding-bottom:0}
+.asked td{border-top:0}
+.chart{overflow-x:auto}
+.chart img{min-width:44rem}
+}
 @media print{details{display:none}.chart,.run{break-inside:avoid}}
 ";
 
@@ -180,10 +190,12 @@ impl Page {
         ] {
             writeln!(html, "<div><dt>{name}</dt><dd>{count}</dd></div>").ok();
         }
-        html.push_str("</dl>\n<table>\n<tbody>\n");
+        html.push_str("</dl>\n<table class=\"asked\">\n<tbody>\n");
         let mut row = |name: &str, values: &mut dyn Iterator<Item = String>| {
             let values: Vec<String> = values.map(|value| escaped(&value)).collect();
-            writeln!(html, "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>", values.join("<br>")).ok();
+            // Each in a block of its own: lines that wrap must not look like more of them.
+            writeln!(html, "<tr><th scope=\"row\">{name}</th><td><div>{}</div></td></tr>", values.join("</div><div>"))
+                .ok();
         };
         row("Networks", &mut config.networks.iter().map(ToString::to_string));
         row(

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use loopscope_core::cluster::{ClusterError, Duplicates, HdbscanParameters, Resources, SelectionMethod, Stage};
 
 use crate::failure::UsageError;
-use crate::report::Talk;
+use crate::report::{Talk, bar_style};
 
 /// The share of steepness where none is given, as in scikit-learn.
 pub(super) const XI: f64 = 0.05;
@@ -231,9 +231,7 @@ impl Watch {
         if self.talk.is_terminal {
             let bar = self.bar.get_or_insert_with(|| {
                 let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr_with_hz(4));
-                // The template is a constant of ours; were it wrong, a plain bar would still show.
-                let style = ProgressStyle::with_template("{msg:>20} {bar:30} {percent:>3} % {elapsed:>5}");
-                bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+                bar.with_style(bar_style("{msg:>20} {bar:30} {percent:>3} % {elapsed:>5}"))
             });
             bar.set_message(stage.describe());
             bar.set_position((share * 1000.0) as u64);

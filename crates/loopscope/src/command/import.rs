@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use loopscope_core::experiment::{OsEntropy, SystemClock};
 use loopscope_core::import::legacy::{
     ImportError, ImportOptions, ImportProgress, ImportReport, Table, Zone, import_legacy,
@@ -14,7 +14,7 @@ use loopscope_core::import::legacy::{
 
 use crate::args::Global;
 use crate::failure::{Exit, UsageError};
-use crate::report::{self, Talk, count, duration, print, print_json};
+use crate::report::{self, Talk, bar_style, count, duration, print, print_json};
 use crate::signals::stop_on_signal;
 
 /// A plain line of progress comes after this time.
@@ -194,10 +194,7 @@ impl<'a> Shown<'a> {
         if !talk.is_terminal || talk.is_quiet {
             return Self::Plain { talk, last: None };
         }
-        // The template is a constant of ours; were it wrong, a plain bar would still show.
-        let style = ProgressStyle::with_template("{prefix:>20} {bar:30} {pos:>9}/{len:<9} {eta:>5} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("█▉▊▋▌▍▎▏ ");
+        let style = bar_style("{prefix:>20} {bar:30} {pos:>9}/{len:<9} {eta:>5} left");
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8)).with_style(style);
         Self::Bar(bar, None)
     }

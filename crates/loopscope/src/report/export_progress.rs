@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use loopscope_export::{Part, Progress};
 
-use super::{Talk, count, duration};
+use super::{Talk, bar_style, count, duration};
 
 /// A plain line comes this often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
@@ -53,10 +53,7 @@ impl Progress for ExportReporter {
         self.talk.detail(&format!("{}: {} {}", part.name, count(part.total), part.unit));
         if self.talk.is_terminal && !self.talk.is_quiet {
             let bar = ProgressBar::with_draw_target(Some(part.total), ProgressDrawTarget::stderr_with_hz(8));
-            // A constant of ours; were it wrong, a plain bar would still show.
-            let style = ProgressStyle::with_template("{prefix:>22} {bar:30} {pos:>9}/{len:<9} {msg} {eta:>5} left");
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+            bar.set_style(bar_style("{prefix:>22} {bar:30} {pos:>9}/{len:<9} {msg} {eta:>5} left"));
             bar.set_prefix(self.part.clone());
             bar.set_message(part.unit);
             self.bar = Some(bar);

@@ -1,5 +1,6 @@
 //! What people see: results on stdout, talk on stderr.
 
+mod bar;
 mod export_progress;
 mod filmstrip;
 mod format;
@@ -8,6 +9,7 @@ mod summary;
 mod table;
 mod unresolved;
 
+pub(crate) use bar::bar_style;
 pub(crate) use export_progress::ExportReporter;
 pub(crate) use filmstrip::write_filmstrip;
 pub(crate) use format::{bytes, count, duration, one_line};

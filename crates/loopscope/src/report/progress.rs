@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState};
 use loopscope_core::engine::{Event, Progress, StageProgress};
 
-use super::{Talk, count, duration, one_line};
+use super::{Talk, bar_style, count, duration, one_line};
 
 /// How often JSON lines tell of progress.
 const JSON_EVERY: Duration = Duration::from_millis(250);
@@ -115,15 +115,11 @@ pub(crate) struct Bars {
 impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
-        // The template is a constant of ours; were it wrong, plain bars would still show.
         let template = "{prefix:>10} {bar:30} {pos:>7}/{len:<7} {rate:>9} {eta:>5} left{msg}";
-        let style = ProgressStyle::with_template(template)
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                // A bar that cannot be drawn is no reason to fail.
-                write!(out, "{:.0}/s", state.per_sec()).ok();
-            })
-            .progress_chars("█▉▊▋▌▍▎▏ ");
+        let style = bar_style(template).with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // A bar that cannot be drawn is no reason to fail.
+            write!(out, "{:.0}/s", state.per_sec()).ok();
+        });
         let bar = |name: &&'static str| all.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(*name));
         let bars = STAGES.iter().map(bar).collect();
         Self { all, bars }

@@ -58,6 +58,77 @@ fn charts_are_drawn_the_same_twice_and_say_what_does_not_apply() {
     assert!(faceted.contains("H1 (loops)") && faceted.contains("birth (distance)"));
 }
 
+/// What a chart comes to: its size, its texts and where they stand, and of every kind of form how many there are and the sum of
+/// their coordinates, all in whole pixels. Whoever moves, adds or leaves out anything that shows changes it.
+fn digest(svg: &str) -> String {
+    let attribute = |element: &str, name: &str| -> Option<String> {
+        Some(element.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?.to_owned())
+    };
+    let numbers = |text: &str| -> Vec<f64> {
+        let is_in_number = |letter: char| letter.is_ascii_digit() || matches!(letter, '.' | '-');
+        text.split(|letter: char| !is_in_number(letter)).filter_map(|number| number.parse().ok()).collect()
+    };
+    let (mut forms, mut texts): (BTreeMap<String, (usize, f64)>, String) = (BTreeMap::new(), String::new());
+    for element in svg.split('<').skip(1) {
+        let name = element.split([' ', '>', '/']).next().unwrap();
+        let place: Vec<f64> = ["x", "y", "width", "height", "cx", "cy", "r", "d"]
+            .into_iter()
+            .filter_map(|name| attribute(element, name))
+            .flat_map(|value| numbers(&value))
+            .collect();
+        if name == "text" {
+            let words = element.split_once('>').unwrap().1;
+            texts += &format!("{:4.0} {:4.0} {words}\n", place[0], place[1]);
+        } else if ["rect", "path", "circle", "image"].contains(&name) {
+            let look = ["fill", "stroke", "stroke-dasharray"].map(|name| attribute(element, name).unwrap_or_default());
+            let form = forms.entry(format!("{name} {}", look.join(" ").trim())).or_default();
+            *form = (form.0 + 1, form.1 + place.iter().sum::<f64>());
+        }
+    }
+    let (width, height) = (attribute(svg, "width").unwrap(), attribute(svg, "height").unwrap());
+    let forms: String = forms.iter().map(|(look, (count, sum))| format!("{count} × {look}: {sum:.0}\n")).collect();
+    format!("{width} × {height}\n{texts}{forms}")
+}
+
+#[test]
+fn every_kind_of_chart_looks_as_it_did() {
+    let place = Place::new();
+    std::fs::copy(
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/fixtures/shapes.sqlite"),
+        place.path("loopscope.sqlite"),
+    )
+    .unwrap();
+    let json = place.json(&["export", "charts", "shapes", "--out", "c", "--json"]);
+    assert_eq!(json["skipped"].as_array().map(Vec::len), Some(0), "every kind is drawn of it: {json:#}");
+    let mut all = String::new();
+    for (name, bytes) in files(&place.path("c")).iter().filter(|(name, _)| name.ends_with(".svg")) {
+        all += &format!("== {name}\n{}\n", digest(std::str::from_utf8(bytes).unwrap()));
+    }
+    insta::assert_snapshot!("every_kind_of_chart", all);
+}
+
+#[test]
+fn letters_that_no_font_has_are_told_and_shown_as_boxes() {
+    // No script has U+0378, so that no machine has a font for it.
+    let place = place(
+        &CONFIG.replace("a red circle", "a red \u{378} circle").replace("[1, 2, 3]", "[1]").replace("= 24", "= 4"),
+    );
+    let kinds = ["--kind", "entropy-by-prompt,sense-check"];
+    let told = |arguments: &[&str]| place.run(&[&["export", "charts", "circles"][..], &kinds[..], arguments].concat());
+    let ended = told(&["--format", "png", "--out", "p"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("of 1 chart: boxes stand for ") && ended.stderr.contains("(U+0378)"),
+        "{}",
+        ended.stderr
+    );
+    let svg = told(&["--format", "svg", "--out", "s"]);
+    assert!(!svg.stderr.contains("boxes"), "an SVG is drawn elsewhere: {}", svg.stderr);
+    let json = place
+        .json(&[&["export", "charts", "circles", "--format", "pdf", "--out", "j", "--json"][..], &kinds[..]].concat());
+    assert!(json["letters_without_font"].as_array().unwrap().contains(&"\u{378}".into()), "{json:#}");
+}
+
 #[test]
 fn charts_are_written_in_three_formats_and_show_a_run() {
     let place = place(CONFIG);

@@ -44,22 +44,22 @@ impl Details<'_> {
     /// [`AnalysisError::UnknownClustering`] when one was asked for that is none of this experiment's.
     pub fn clusters(&self) -> Result<Vec<ClusterDetail>, AnalysisError> {
         let mut found = Vec::new();
-        for embedder in self.embedders() {
-            let Some(labels) = labels(&self.material, &embedder, &self.options)? else { continue };
-            let strands = self.material.strands(&embedder)?.strands;
+        for seen in &self.seen {
+            let Some(labels) = labels(&self.material, &seen.embedder, &self.options)? else { continue };
+            let strands = &seen.strands(&self.material)?.strands;
             let sequence = |strand: &Strand| LabelSequence {
-                key: Self::key(&embedder, strand),
+                key: Self::key(&seen.embedder, strand),
                 labels: labels.sequence(&self.material, strand),
                 stored: strand.len(),
             };
             found.push(ClusterDetail {
-                uncovered: labels.uncovered(&self.material, &strands),
+                uncovered: labels.uncovered(&self.material, strands),
                 sequences: strands.iter().map(sequence).collect(),
                 clustering: labels.clustering.clone(),
                 names: labels.names.clone(),
                 medoids: labels.medoids.clone(),
                 sizes: labels.sizes.clone(),
-                embedder,
+                embedder: seen.embedder.clone(),
             });
         }
         Ok(found)

@@ -15,7 +15,9 @@ pub use diagrams::{DiagramDetail, DistanceDetail, DistanceKind};
 pub use projections::ProjectionDetail;
 pub use strands::{DivergenceDetail, DriftDetail, RecurrenceDetail, StepDetail};
 
-use super::material::{Material, Strand};
+use std::cell::OnceCell;
+
+use super::material::{Material, Strand, Strands};
 use super::survey::Survey;
 use super::{AnalysisError, Options};
 use crate::experiment::{Experiment, ExperimentId, ModelName, Run};
@@ -25,6 +27,24 @@ use crate::store::Store;
 pub struct Details<'a> {
     material: Material<'a>,
     options: Options,
+    /// In the config's order.
+    seen: Vec<Seen>,
+}
+
+/// What one embedder saw, read when first asked for and kept for all who ask later.
+struct Seen {
+    embedder: ModelName,
+    strands: OnceCell<Strands>,
+}
+
+impl Seen {
+    fn strands(&self, material: &Material<'_>) -> Result<&Strands, AnalysisError> {
+        if let Some(strands) = self.strands.get() {
+            return Ok(strands);
+        }
+        let strands = material.strands(&self.embedder)?;
+        Ok(self.strands.get_or_init(|| strands))
+    }
 }
 
 /// Which strand something belongs to: one embedder, one run, one place of its network.
@@ -58,7 +78,10 @@ impl<'a> Details<'a> {
     ///
     /// [`AnalysisError::Store`].
     pub fn load(store: &'a Store, experiment: ExperimentId, options: &Options) -> Result<Self, AnalysisError> {
-        Ok(Self { material: Material::load(store, experiment)?, options: options.clone() })
+        let material = Material::load(store, experiment)?;
+        let seen = |embedder| Seen { embedder, strands: OnceCell::new() };
+        let seen = material.embedders().into_iter().map(seen).collect();
+        Ok(Self { material, options: options.clone(), seen })
     }
 
     /// Returns the experiment.
@@ -95,8 +118,8 @@ impl<'a> Details<'a> {
     /// [`AnalysisError`].
     pub fn left_out(&self) -> Result<Vec<String>, AnalysisError> {
         let mut survey = Survey::default();
-        for embedder in self.embedders() {
-            survey.stored_strands(&self.material, &embedder)?;
+        for seen in &self.seen {
+            survey.count_left_out(seen.strands(&self.material)?);
         }
         Ok(survey.told())
     }

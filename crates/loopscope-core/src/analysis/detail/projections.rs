@@ -26,11 +26,11 @@ impl Details<'_> {
     /// [`AnalysisError`].
     pub fn projections(&self) -> Result<Vec<ProjectionDetail>, AnalysisError> {
         let mut found = Vec::new();
-        for embedder in self.embedders() {
-            let strands = self.material.strands(&embedder)?.strands;
+        for seen in &self.seen {
+            let strands = &seen.strands(&self.material)?.strands;
             let mut values = Vec::new();
             let (mut count, mut dimension) = (0, 0);
-            for strand in &strands {
+            for strand in strands {
                 let series = strand.series()?;
                 dimension = series.dimension();
                 count += series.len();
@@ -43,9 +43,9 @@ impl Details<'_> {
             let mut points = plane.points.into_iter();
             let strands = strands
                 .iter()
-                .map(|strand| (Self::key(&embedder, strand), points.by_ref().take(strand.len()).collect()))
+                .map(|strand| (Self::key(&seen.embedder, strand), points.by_ref().take(strand.len()).collect()))
                 .collect();
-            found.push(ProjectionDetail { embedder, shares: plane.shares, strands });
+            found.push(ProjectionDetail { embedder: seen.embedder.clone(), shares: plane.shares, strands });
         }
         Ok(found)
     }

@@ -65,11 +65,11 @@ impl Details<'_> {
     /// [`AnalysisError`].
     pub fn drift(&self, registry: &dyn Registry) -> Result<Vec<DriftDetail>, AnalysisError> {
         let mut found = Vec::new();
-        for embedder in self.embedders() {
-            let references = References::of(&self.material, &embedder, registry);
-            for strand in self.material.strands(&embedder)?.strands {
-                if let Some(values) = references.drift(&self.material, &strand)? {
-                    let key = Self::key(&embedder, &strand);
+        for seen in &self.seen {
+            let references = References::of(&self.material, &seen.embedder, registry);
+            for strand in &seen.strands(&self.material)?.strands {
+                if let Some(values) = references.drift(&self.material, strand)? {
+                    let key = Self::key(&seen.embedder, strand);
                     found.push(DriftDetail { key, from: references.name(), values, stored: strand.len() });
                 }
             }
@@ -84,12 +84,12 @@ impl Details<'_> {
     /// [`AnalysisError`].
     pub fn steps(&self) -> Result<Vec<StepDetail>, AnalysisError> {
         let mut found = Vec::new();
-        for embedder in self.embedders() {
-            for strand in self.material.strands(&embedder)?.strands {
+        for seen in &self.seen {
+            for strand in &seen.strands(&self.material)?.strands {
                 let series = strand.series()?;
                 let distances =
                     (1..series.len()).map(|turn| cosine_distance(series.row(turn - 1), series.row(turn))).collect();
-                found.push(StepDetail { key: Self::key(&embedder, &strand), distances });
+                found.push(StepDetail { key: Self::key(&seen.embedder, strand), distances });
             }
         }
         Ok(found)
@@ -105,9 +105,9 @@ impl Details<'_> {
         mut is_wanted: impl FnMut(&StrandKey) -> bool,
     ) -> Result<Vec<RecurrenceDetail>, AnalysisError> {
         let mut found = Vec::new();
-        for embedder in self.embedders() {
-            for strand in self.material.strands(&embedder)?.strands {
-                let key = Self::key(&embedder, &strand);
+        for seen in &self.seen {
+            for strand in &seen.strands(&self.material)?.strands {
+                let key = Self::key(&seen.embedder, strand);
                 if !is_wanted(&key) {
                     continue;
                 }
@@ -130,8 +130,8 @@ impl Details<'_> {
     /// [`AnalysisError`].
     pub fn divergence(&self) -> Result<Vec<DivergenceDetail>, AnalysisError> {
         let mut found = Vec::new();
-        for embedder in self.embedders() {
-            let strands = self.material.strands(&embedder)?.strands;
+        for seen in &self.seen {
+            let strands = &seen.strands(&self.material)?.strands;
             let mut places: Vec<(usize, &str)> =
                 strands.iter().map(|strand| (strand.position, strand.place.as_str())).collect();
             places.sort_unstable();
@@ -141,7 +141,7 @@ impl Details<'_> {
                     strands.iter().filter(|strand| (strand.position, strand.place.as_str()) == place).collect();
                 for pair in pairs(&self.material, &members)? {
                     found.push(DivergenceDetail {
-                        key: Self::key(&embedder, members[pair.runs.0]),
+                        key: Self::key(&seen.embedder, members[pair.runs.0]),
                         other: members[pair.runs.1].run,
                         distances: pair.distances,
                         exponent: pair.exponent,

@@ -3,10 +3,10 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use loopscope_core::doctor::{Gauge, Reading, Stage};
 
-use crate::report::{Talk, count};
+use crate::report::{Talk, bar_style, count};
 
 /// How often the gauge is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -50,10 +50,7 @@ impl<'a> Shown<'a> {
         if !talk.is_terminal {
             return Self::Plain { talk, stage: Stage::Rows, percent: 0, at: Instant::now() };
         }
-        // The template is a constant of ours; were it wrong, a plain bar would still show.
-        let style = ProgressStyle::with_template("{prefix:>20} {bar:30} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .progress_chars("█▉▊▋▌▍▎▏ ");
+        let style = bar_style("{prefix:>20} {bar:30} {msg}");
         Self::Bar(ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr_with_hz(8)).with_style(style))
     }
 

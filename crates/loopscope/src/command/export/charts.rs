@@ -1,5 +1,6 @@
 //! `export charts`: what analyses found, drawn.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -23,7 +24,7 @@ pub(crate) struct ChartsArgs {
     /// Only this kind; may be repeated. `--kind list` names them
     #[arg(long = "kind", value_name = "KIND", value_delimiter = ',')]
     kinds: Vec<String>,
-    /// What to write: SVG and PDF keep text as text, PNG has 192 dots to the inch; may be repeated
+    /// What to write: SVG keeps text as text, PDF has it as outlines, PNG has 192 dots to the inch; may be repeated
     #[arg(long = "format", value_enum, value_delimiter = ',', default_value = "svg")]
     formats: Vec<FormatArg>,
     /// The folder to write into
@@ -87,7 +88,7 @@ pub(super) fn charts(arguments: &ChartsArgs, global: &Global, talk: &Talk) -> an
     };
     let drawn =
         export(global, talk, |store, progress| draw_all(store, arguments, &kinds, &options, &registry, progress))?;
-    let Some(Drawn { name: experiment, written, skipped, is_unfinished, bytes: total }) = drawn else {
+    let Some(Drawn { name: experiment, written, skipped, is_unfinished, bytes: total, boxes }) = drawn else {
         return Ok(Exit::Interrupted);
     };
     if global.json {
@@ -97,7 +98,9 @@ pub(super) fn charts(arguments: &ChartsArgs, global: &Global, talk: &Talk) -> an
             .collect();
         let skipped: Vec<_> =
             skipped.iter().map(|(kind, why)| serde_json::json!({ "kind": kind.name(), "why": why })).collect();
-        print_json(&serde_json::json!({ "charts": charts, "skipped": skipped, "unfinished": is_unfinished }))?;
+        print_json(
+            &serde_json::json!({ "charts": charts, "skipped": skipped, "unfinished": is_unfinished, "letters_without_font": boxes }),
+        )?;
         return Ok(Exit::Ok);
     }
     unless_unread(print(&format!(
@@ -117,6 +120,30 @@ struct Drawn {
     skipped: Vec<(Kind, String)>,
     is_unfinished: bool,
     bytes: u64,
+    /// Letters that no font here has.
+    boxes: Vec<String>,
+}
+
+/// Says that boxes stand for letters, how many, and for which.
+fn note_on_boxes(letters: &BTreeSet<char>, charts: usize) -> Option<String> {
+    const NAMED: usize = 8;
+    if letters.is_empty() {
+        return None;
+    }
+    let named: Vec<String> =
+        letters.iter().take(NAMED).map(|&letter| format!("{letter} (U+{:04X})", u32::from(letter))).collect();
+    let more = match letters.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (letter, chart) =
+        (if letters.len() == 1 { "letter" } else { "letters" }, if charts == 1 { "chart" } else { "charts" });
+    Some(format!(
+        "no font here has {} {letter} of {charts} {chart}: boxes stand for {}{more}; install a font that has them, such as Noto, or take --format svg, \
+         which is drawn with the fonts of whoever opens it",
+        letters.len(),
+        named.join(", "),
+    ))
 }
 
 fn draw_all(
@@ -136,6 +163,7 @@ fn draw_all(
     let mut folder = OutputFolder::begin(&arguments.out, arguments.force)?;
     let formats = each_once(&arguments.formats);
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
+    let (mut boxes, mut charts_with_boxes) = (BTreeSet::new(), 0);
     progress.begin(Part { name: "charts", total: kinds.len() as u64, unit: "kinds" });
     for (done, &kind) in (1..).zip(kinds) {
         progress.check()?;
@@ -145,6 +173,11 @@ fn draw_all(
                 skipped.push((kind, skip.why));
             }
             Ok(charts) => {
+                for chart in charts.iter().filter(|_| formats.iter().any(|format| *format != FormatArg::Svg)) {
+                    let letters = chart.letters_without_font();
+                    charts_with_boxes += usize::from(!letters.is_empty());
+                    boxes.extend(letters);
+                }
                 for (chart, &format) in
                     charts.iter().flat_map(|chart| formats.iter().map(move |format| (chart, format)))
                 {
@@ -164,7 +197,11 @@ fn draw_all(
         let what = skipped.iter().map(|(kind, why)| format!("{}: {why}", kind.name())).collect::<Vec<_>>().join("; ");
         return Err(ExportError::Nothing { what });
     }
-    Ok(Drawn { name: experiment.name.clone(), written, skipped, is_unfinished, bytes: folder.finish()? })
+    if let Some(note) = note_on_boxes(&boxes, charts_with_boxes) {
+        progress.note(&note);
+    }
+    let boxes = boxes.into_iter().map(String::from).collect();
+    Ok(Drawn { name: experiment.name.clone(), boxes, written, skipped, is_unfinished, bytes: folder.finish()? })
 }
 
 fn kinds_of(typed: &[String]) -> Result<Vec<Kind>, UsageError> {
@@ -196,4 +233,21 @@ fn each_once<T: Copy + PartialEq>(items: &[T]) -> Vec<T> {
         }
     });
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_without_a_font_are_counted_and_named() {
+        assert_eq!(note_on_boxes(&BTreeSet::new(), 0), None);
+        let one = note_on_boxes(&['漢'].into(), 1).unwrap();
+        assert!(one.starts_with("no font here has 1 letter of 1 chart: boxes stand for 漢 (U+6F22); install"), "{one}");
+        let many = note_on_boxes(&('ア'..='ン').collect(), 3).unwrap();
+        assert!(
+            many.contains("letters of 3 charts: boxes stand for ア (U+30A2)") && many.contains(" more; install"),
+            "{many}"
+        );
+    }
 }
