@@ -7,6 +7,17 @@ use loopscope_core::store::{OutputRow, Store, StoreError, StoredOutput};
 
 use crate::ExportError;
 
+/// One picture of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunPicture {
+    /// The step that gave it.
+    pub step: u64,
+    /// Its invocation.
+    pub id: InvocationId,
+    /// Whether it has the pixels of the run's picture before it.
+    pub is_repeat: bool,
+}
+
 /// One run with its pictures.
 #[derive(Clone, Debug)]
 pub struct RunRow {
@@ -18,8 +29,8 @@ pub struct RunRow {
     pub prompt: String,
     /// What tells it from other runs of its network and prompt, such as `seed 3`.
     pub name: String,
-    /// Its pictures in order: the step of each, and its id.
-    pub pictures: Vec<(u64, InvocationId)>,
+    /// Its pictures in order.
+    pub pictures: Vec<RunPicture>,
 }
 
 /// The runs of an experiment that have pictures, by prompt, network and seed.
@@ -53,10 +64,12 @@ impl Board {
             if !wanted.is_empty() && !wanted.iter().any(holds) {
                 continue;
             }
-            let mut pictures = Vec::new();
+            let (mut pictures, mut before) = (Vec::new(), None);
             store.visit_invocations(run.id, |row| -> Result<(), StoreError> {
-                if matches!(row.output, OutputRow::Image { .. }) {
-                    pictures.push((row.sequence_number.0, row.id));
+                if let OutputRow::Image { pixel_hash, .. } = row.output {
+                    let is_repeat = before.as_ref() == Some(&pixel_hash);
+                    pictures.push(RunPicture { step: row.sequence_number.0, id: row.id, is_repeat });
+                    before = Some(pixel_hash);
                 }
                 Ok(())
             })?;
@@ -112,7 +125,7 @@ impl Board {
     /// [`ExportError::Store`].
     pub fn aspect(&self, store: &Store) -> Result<f64, ExportError> {
         let Some(run) = self.runs().next() else { return Ok(1.0) };
-        let picture = picture(store, run.pictures[0].1)?;
+        let picture = picture(store, run.pictures[0].id)?;
         Ok(f64::from(picture.width()) / f64::from(picture.height()))
     }
 }

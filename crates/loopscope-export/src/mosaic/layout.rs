@@ -6,8 +6,8 @@
 pub enum LayoutError {
     /// Tiles would be too small to see anything.
     #[error(
-        "{prompts} prompts × {columns} runs make tiles of {tile} pixels in a frame of {width} × {height}, and anything under {tile_min} shows nothing; \
-         {advice}"
+        "{prompts} prompt{} × {columns} runs make tiles of {tile} pixels in a frame of {width} × {height}, and anything under {tile_min} shows nothing; \
+         {advice}", ending(.prompts)
     )]
     TilesTooSmall {
         /// Prompts.
@@ -37,4 +37,8 @@ pub enum LayoutError {
         /// What to change.
         advice: String,
     },
+}
+
+fn ending(count: &usize) -> &'static str {
+    if *count == 1 { "" } else { "s" }
 }

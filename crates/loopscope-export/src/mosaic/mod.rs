@@ -8,7 +8,7 @@ mod layout;
 mod sheet;
 
 pub(crate) use board::picture;
-pub use board::{Board, RunRow};
+pub use board::{Board, RunPicture, RunRow};
 pub use layout::LayoutError;
 pub use sheet::{ImageFormat, SheetOptions, grid, mosaic, timeline};
 #[cfg(feature = "video")]

@@ -203,7 +203,7 @@ pub fn mosaic(
         for (column, run) in runs.iter().enumerate() {
             let Some(run) = run else { continue };
             let last = run.pictures.len() - 1;
-            let id = run.pictures[options.step.map_or(last, |step| step.min(last))].1;
+            let id = run.pictures[options.step.map_or(last, |step| step.min(last))].id;
             let small = scaled(&picture(store, id)?, tile_width, tile_height);
             let (x, y) = (at(column) as usize, top + row * (tile_height + GAP));
             sheet.paste(
@@ -248,7 +248,7 @@ pub fn timeline(
     let shown = |length: usize, column: usize| if columns > 1 { column * (length - 1) / (columns - 1) } else { 0 };
     for column in 0..columns {
         let x = (MARGIN + side + column * (tile_width + GAP)) as f64;
-        let step = longest.map_or(0, |run| run.pictures[shown(board.length(), column)].0);
+        let step = longest.map_or(0, |run| run.pictures[shown(board.length(), column)].step);
         texts.push(label((x, head as f64 + 14.0), &format!("step {step}"), false, FAINT));
     }
     let mut before = "";
@@ -278,12 +278,12 @@ pub fn timeline(
         for column in 0..columns {
             // A column is a time: a run that ended before shows nothing there.
             let place = shown(board.length(), column);
-            let Some(&(_, id)) = run.pictures.get(place) else { continue };
+            let Some(found) = run.pictures.get(place) else { continue };
             if last == Some(place) {
                 continue;
             }
             last = Some(place);
-            let small = scaled(&picture(store, id)?, tile_width, tile_height);
+            let small = scaled(&picture(store, found.id)?, tile_width, tile_height);
             let (x, y) = (MARGIN + side + column * (tile_width + GAP), top + row * (tile_height + GAP));
             sheet.paste(
                 x + (tile_width - small.width as usize) / 2,
@@ -320,14 +320,14 @@ pub fn grid(
     let at = |index: usize| {
         (MARGIN + index % columns * (tile_width + GAP), top + index / columns * (tile_height + label_height + GAP))
     };
-    for (index, (step, _)) in run.pictures.iter().enumerate() {
+    for (index, shown) in run.pictures.iter().enumerate() {
         let (x, y) = at(index);
-        texts.push(label((x as f64, (y + tile_height) as f64 + 14.0), &format!("step {step}"), false, FAINT));
+        texts.push(label((x as f64, (y + tile_height) as f64 + 14.0), &format!("step {}", shown.step), false, FAINT));
     }
     let mut sheet = labels(width, height, PAPER, &texts)?;
     progress.begin(Part { name: "grid", total: run.pictures.len() as u64, unit: "pictures" });
-    for (index, &(_, id)) in run.pictures.iter().enumerate() {
-        let small = scaled(&picture(store, id)?, tile_width, tile_height);
+    for (index, shown) in run.pictures.iter().enumerate() {
+        let small = scaled(&picture(store, shown.id)?, tile_width, tile_height);
         let (x, y) = at(index);
         sheet.paste(x, y, &small);
         progress.advance(index as u64 + 1);

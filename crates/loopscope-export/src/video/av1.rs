@@ -12,13 +12,12 @@ use shiguredo_mp4::mux::{Mp4FileMuxer, Mp4FileMuxerOptions, Sample, estimate_max
 use shiguredo_mp4::{TrackKind, Uint};
 
 use super::yuv::Planes;
-use super::{FrameSink, VideoError};
-use crate::Raster;
+use super::{FrameSink, Shown, VideoError};
 
 /// The fastest preset: mosaics are flat, and ten times the time saves a fifth of the bytes.
 const SPEED: u8 = 10;
 /// From 0 to 255; this one keeps small letters sharp.
-const QUANTIZER: usize = 90;
+const QUANTIZER: usize = 100;
 /// A place to begin every so many frames, for those who jump.
 const KEY_FRAME_EVERY: u64 = 120;
 /// Room for the index before the frames, so that a video plays while it loads; more frames than this put it at the end.
@@ -27,7 +26,6 @@ const FRAMES_EXPECTED: usize = 4_000;
 /// A file on its way.
 pub(super) struct Av1File {
     encoder: Context<u8>,
-    planes: Planes,
     /// How long frames are shown that have not come out yet.
     ticks: VecDeque<u32>,
     muxer: Mp4FileMuxer,
@@ -81,7 +79,6 @@ impl Av1File {
         let position = muxer.initial_boxes_bytes().len() as u64;
         Ok(Self {
             encoder,
-            planes: Planes::default(),
             ticks: VecDeque::new(),
             muxer,
             file,
@@ -122,13 +119,17 @@ impl Av1File {
     }
 }
 
-/// Returns the fastest preset, without what looks ahead or smooths: tiles change at once, and their edges are meant.
+/// Returns the fastest preset, without what looks ahead or smooths, since tiles change at once and their edges are meant, and with
+/// smaller blocks: the preset's of 32 pixels blur edges, for more bytes and no less time. Angles between the eight directions
+/// cost a quarter of the time, and no byte is seen of them.
 fn speed_settings() -> SpeedSettings {
     let mut settings = SpeedSettings::from_preset(SPEED);
     settings.cdef = false;
     settings.segmentation = SegmentationLevel::Disabled;
     settings.scene_detection_mode = SceneDetectionSpeed::None;
     settings.rdo_lookahead_frames = 1;
+    settings.partition.partition_range = PartitionRange::new(BlockSize::BLOCK_16X16, BlockSize::BLOCK_16X16);
+    settings.prediction.fine_directional_intra = false;
     settings
 }
 
@@ -167,16 +168,18 @@ fn sample_entry(size: (usize, usize), level: u8) -> SampleEntry {
 }
 
 impl FrameSink for Av1File {
-    fn frame(&mut self, frame: &Raster, ticks: u32) -> Result<(), VideoError> {
-        self.planes.fill(frame);
+    fn frame(&mut self, frame: &Shown) -> Result<(), VideoError> {
         let mut picture = self.encoder.new_frame();
-        let width = frame.width as usize;
-        let planes = [(&self.planes.y, width), (&self.planes.u, width / 2), (&self.planes.v, width / 2)];
-        for (target, (source, stride)) in picture.planes.iter_mut().zip(planes) {
+        let Planes { width, y, u, v } = &frame.planes;
+        for (target, (source, stride)) in picture.planes.iter_mut().zip([(y, *width), (u, width / 2), (v, width / 2)]) {
             target.copy_from_raw_u8(source, stride, 1);
         }
-        self.ticks.push_back(ticks);
-        self.encoder.send_frame(picture).map_err(|error| VideoError::Av1 { message: error.to_string() })?;
+        self.ticks.push_back(frame.ticks);
+        let frame_type_override = if frame.is_cut { FrameTypeOverride::Key } else { FrameTypeOverride::No };
+        let parameters = FrameParameters { frame_type_override, ..FrameParameters::default() };
+        self.encoder
+            .send_frame((picture, parameters))
+            .map_err(|error| VideoError::Av1 { message: error.to_string() })?;
         self.drain()
     }
 

@@ -75,7 +75,14 @@ impl Blocks {
                 let larger = [("4k", 3840), ("8k", 7680)]
                     .into_iter()
                     .find(|(_, width)| *width as f64 >= frame.width as f64 * needed)
-                    .map(|(name, _)| format!("choose --resolution {name}, or take fewer prompts with --prompt TEXT"));
+                    .map(|(name, _)| format!("choose --resolution {name}"));
+                let fewer = (prompts > 1).then(|| "take fewer prompts with --prompt TEXT".to_owned());
+                let advice: Vec<String> = larger.into_iter().chain(fewer).collect();
+                let advice = if advice.is_empty() {
+                    "no resolution is enough: `export grid RUN` shows one run".to_owned()
+                } else {
+                    advice.join(", or ")
+                };
                 Err(LayoutError::TilesTooSmall {
                     prompts,
                     columns,
@@ -83,7 +90,7 @@ impl Blocks {
                     tile_min,
                     width: frame.width,
                     height: frame.height,
-                    advice: larger.unwrap_or_else(|| "take fewer prompts with --prompt TEXT".to_owned()),
+                    advice,
                 })
             }
         }
@@ -122,7 +129,31 @@ mod tests {
         let error = Blocks::choose(60, 40, 1.0, HD, 24, 40).unwrap_err();
         assert!(error.to_string().contains("choose --resolution"), "{error}");
         let error = Blocks::choose(900, 900, 1.0, HD, 24, 40).unwrap_err();
-        assert!(error.to_string().contains("take fewer prompts"), "{error}");
+        assert!(error.to_string().ends_with("; take fewer prompts with --prompt TEXT"), "{error}");
+        let error = Blocks::choose(1, 1800, 1.0, HD, 24, 40).unwrap_err();
+        assert!(error.to_string().starts_with("1 prompt × 1800 runs"), "{error}");
+        assert!(error.to_string().ends_with("; choose --resolution 4k"), "one prompt cannot be fewer: {error}");
+        let error = Blocks::choose(1, 80_000, 1.0, HD, 24, 40).unwrap_err();
+        assert!(error.to_string().contains("`export grid RUN`"), "{error}");
+    }
+
+    /// The largest square of which so many fit into one block, found by trying all.
+    fn largest(columns: usize, strip: usize) -> usize {
+        let (width, height) = (HD.width - 2 * GAP, HD.height - 2 * GAP - strip);
+        (1..=height).rev().find(|side| (width / side) * (height / side) >= columns).unwrap()
+    }
+
+    #[test]
+    fn no_tile_could_be_larger_whatever_the_count() {
+        for columns in (1..=70).chain([97, 150, 211]) {
+            let blocks = Blocks::choose(1, columns, 1.0, HD, 28, 8).unwrap();
+            assert_eq!(blocks.tile.height, largest(columns, 28), "{columns} runs: {blocks:?}");
+            assert!(blocks.line * blocks.lines >= columns && blocks.line * (blocks.lines - 1) < columns, "{blocks:?}");
+        }
+        let seven = Blocks::choose(1, 7, 1.0, HD, 28, 40).unwrap();
+        assert_eq!((seven.line, seven.lines, seven.tile.height), (4, 2, 475));
+        let many = Blocks::choose(1, 61, 1.0, HD, 28, 40).unwrap();
+        assert_eq!((many.line, many.lines, many.tile.height), (11, 6, 160));
     }
 
     proptest! {

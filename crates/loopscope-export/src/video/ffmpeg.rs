@@ -6,11 +6,15 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::JoinHandle;
 
-use super::{Codec, FrameSink, VideoError};
-use crate::Raster;
+use super::yuv::Planes;
+use super::{Codec, FrameSink, Shown, VideoError};
 
 /// What is kept of its complaints.
 const MESSAGE_MAX: usize = 2_000;
+
+/// How the planes are meant, said of what goes in and of what comes out, so that nothing is converted.
+const COLOURS: [&str; 8] =
+    ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"];
 
 /// A running ffmpeg.
 pub(super) struct Ffmpeg {
@@ -52,10 +56,11 @@ impl Ffmpeg {
         to.push(path);
         let mut command = Command::new("ffmpeg");
         command
-            .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24"])
-            .args(["-s", &format!("{width}x{height}"), "-r", &fps.to_string(), "-i", "pipe:0", "-an"])
-            .args(["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-pix_fmt", "yuv420p"])
-            .args(["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"])
+            .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p"])
+            .args(["-s", &format!("{width}x{height}"), "-r", &fps.to_string()])
+            .args(COLOURS)
+            .args(["-i", "pipe:0", "-an", "-pix_fmt", "yuv420p"])
+            .args(COLOURS)
             .args(["-c:v", encoder])
             .args(*options)
             .args(["-movflags", "+faststart", "-f", "mp4"])
@@ -97,10 +102,11 @@ fn encoders() -> Option<String> {
 }
 
 impl FrameSink for Ffmpeg {
-    fn frame(&mut self, frame: &Raster, ticks: u32) -> Result<(), VideoError> {
-        for _ in 0..ticks {
+    fn frame(&mut self, frame: &Shown) -> Result<(), VideoError> {
+        let Planes { y, u, v, .. } = &frame.planes;
+        for _ in 0..frame.ticks {
             let Some(input) = &mut self.input else { return self.end() };
-            if input.write_all(&frame.rgb).is_err() {
+            if [y, u, v].into_iter().any(|plane| input.write_all(plane).is_err()) {
                 // It is gone: its last words say more than the broken pipe.
                 self.end()?;
                 return Err(VideoError::Ffmpeg { message: "it ended before the last frame".to_owned() });

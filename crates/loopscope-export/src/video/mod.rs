@@ -1,11 +1,12 @@
 //! Mosaics over time: every run's pictures, turn by turn, in one video.
 //!
-//! Frames are drawn, encoded and written one by one; none is stored. A frame that is the same as the one before is not
-//! encoded again but shown longer. The built-in encoder makes AV1, whose licence asks nothing of anybody; ffmpeg, where it is
+//! Frames are drawn, encoded and written one by one, the next drawn while one is encoded; none is stored. A frame that is
+//! the same as the one before is not encoded again but shown longer. The built-in encoder makes AV1, whose licence asks nothing of anybody; ffmpeg, where it is
 //! installed, makes larger frames and other codecs.
 
 mod av1;
 mod blocks;
+mod encode;
 mod ffmpeg;
 mod stage;
 mod yuv;
@@ -16,8 +17,10 @@ use loopscope_core::store::Store;
 use serde::Serialize;
 
 use crate::mosaic::Board;
-use crate::{ExportError, OutputFile, Part, Progress, Raster};
+use crate::{ExportError, OutputFile, Part, Progress};
+use encode::Encoding;
 use stage::Stage;
+use yuv::Planes;
 
 /// Why a video was not made.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +45,12 @@ pub enum VideoError {
     Ffmpeg {
         /// Its last words.
         message: String,
+    },
+    /// The built-in encoder does not know this codec.
+    #[error("the built-in encoder makes AV1, and {codec} was asked for")]
+    NotBuiltIn {
+        /// The codec.
+        codec: &'static str,
     },
     /// The built-in encoder gave up.
     #[error("the AV1 encoder failed: {message}")]
@@ -155,12 +164,20 @@ pub struct WrittenVideo {
     pub encoder: String,
 }
 
+/// A frame as the encoders take it.
+struct Shown {
+    planes: Planes,
+    /// For how long it is shown, in parts of 1 / fps seconds.
+    ticks: u32,
+    /// Whether most of it is other than what was shown before, so that nothing can be predicted from there.
+    is_cut: bool,
+}
+
 /// Takes frames.
 trait FrameSink {
-    /// Takes a frame that is shown for so many ticks of 1 / fps seconds.
-    fn frame(&mut self, frame: &Raster, ticks: u32) -> Result<(), VideoError>;
+    fn frame(&mut self, frame: &Shown) -> Result<(), VideoError>;
 
-    /// Ends the video.
+    /// Ends the video. A sink that is dropped before leaves no process behind.
     fn finish(self: Box<Self>) -> Result<(), VideoError>;
 }
 
@@ -184,62 +201,60 @@ pub fn export_video(
         .map(|board| Stage::new(store, board, options.resolution.size(), TILE_MIN))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let file = OutputFile::begin(path, options.may_replace)?;
-    let (mut sink, encoder) = open(options, file.temporary_path())?;
+    let (sink, encoder) = open(options, file.temporary_path())?;
     let total: u64 = stages.iter().map(|stage| stage.length() as u64 + 1).sum();
     progress.begin(Part { name: "video", total, unit: "frames" });
-    let mut waiting: Option<(Raster, u32)> = None;
-    let (mut frames, mut held, mut ticks, mut done) = (0, 0, 0_u64, 0);
-    for stage in stages {
-        let mut stage = stage;
-        let mut show = |frame: &Raster, length: u32, sink: &mut Box<dyn FrameSink>| -> Result<(), VideoError> {
-            ticks += u64::from(length);
-            match &mut waiting {
-                Some((before, shown)) if before == frame => {
-                    *shown += length;
-                    held += 1;
-                }
-                _ => {
-                    if let Some((before, shown)) = waiting.replace((frame.clone(), length)) {
-                        sink.frame(&before, shown)?;
-                        frames += 1;
-                    }
-                }
-            }
-            Ok(())
-        };
-        show(&stage.title_card()?, CARD_SECONDS * options.fps, &mut sink)?;
-        let length = stage.length();
-        for turn in 0..length {
-            progress.check()?;
-            stage.advance(turn)?;
-            // The last picture stays, long enough to be looked at.
-            let shown = if turn + 1 == length { HOLD_SECONDS * options.fps } else { 1 };
-            show(stage.frame(), shown, &mut sink)?;
-            done += 1;
-            progress.advance(done);
-        }
-        done += 1;
-        progress.advance(done);
-    }
-    if let Some((frame, shown)) = waiting {
-        sink.frame(&frame, shown)?;
-        frames += 1;
-    }
-    sink.finish()?;
+    let (ticks, frames, held) = std::thread::scope(|scope| -> Result<_, ExportError> {
+        let mut encoding = Encoding::begin(scope, sink)?;
+        let ticks = draw(stages, options.fps, &mut encoding, progress)?;
+        let (frames, held) = encoding.finish()?;
+        Ok((ticks, frames, held))
+    })?;
     let bytes = file.finish()?;
     Ok(WrittenVideo { frames, held, seconds: ticks as f64 / f64::from(options.fps), bytes, encoder })
 }
 
+/// Draws all frames, in order, and returns for how many ticks they are shown together. Ends early when the encoder has.
+fn draw(
+    stages: Vec<Stage<'_>>,
+    fps: u32,
+    encoding: &mut Encoding<'_>,
+    progress: &mut dyn Progress,
+) -> Result<u64, ExportError> {
+    let (mut ticks, mut done) = (0, 0);
+    for mut stage in stages {
+        let length = stage.length();
+        for turn in 0..=length {
+            progress.check()?;
+            // The card comes first, and the last picture stays, long enough to be looked at.
+            let (planes, shown, is_cut) = if turn == 0 {
+                (Planes::of(&stage.title_card()?), CARD_SECONDS * fps, true)
+            } else {
+                let changed = stage.advance(turn - 1)?;
+                let shown = if turn == length { HOLD_SECONDS * fps } else { 1 };
+                (Planes::of(stage.frame()), shown, turn == 1 || changed >= CUT_SHARE)
+            };
+            ticks += u64::from(shown);
+            if !encoding.show(planes, shown, is_cut) {
+                return Ok(ticks);
+            }
+            done += 1;
+            progress.advance(done);
+        }
+    }
+    Ok(ticks)
+}
+
 const CARD_SECONDS: u32 = 3;
 const HOLD_SECONDS: u32 = 3;
+/// From this share of changed tiles on, a frame is encoded by itself: looking for what moved would cost more than it finds.
+const CUT_SHARE: f64 = 0.75;
 
-fn open(options: &VideoOptions, path: &Path) -> Result<(Box<dyn FrameSink>, String), VideoError> {
+fn open(options: &VideoOptions, path: &Path) -> Result<(Box<dyn FrameSink + Send>, String), VideoError> {
     let can_be_built_in = options.codec == Codec::Av1;
     let is_built_in = match options.encoder {
         EncoderChoice::BuiltIn if !can_be_built_in => {
-            return Err(VideoError::Av1 {
-                message: format!("it makes AV1 only, and {} was asked for", options.codec.name()),
-            });
+            return Err(VideoError::NotBuiltIn { codec: options.codec.name() });
         }
         EncoderChoice::BuiltIn => true,
         EncoderChoice::Ffmpeg => false,

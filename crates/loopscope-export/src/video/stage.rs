@@ -109,16 +109,24 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Shows the pictures of a turn; a run that ended before keeps its last.
-    pub(super) fn advance(&mut self, turn: usize) -> Result<(), ExportError> {
+    /// Shows the pictures of a turn and returns how many of the tiles changed, in `0.0..=1.0`; a run that ended before keeps its last.
+    pub(super) fn advance(&mut self, turn: usize) -> Result<f64, ExportError> {
         let board = self.board;
+        let (mut changed, mut all) = (0, 0);
         for (prompt, runs) in board.rows.iter().enumerate() {
             for (column, run) in runs.iter().enumerate() {
-                let Some(&(_, id)) = run.as_ref().and_then(|run| run.pictures.get(turn)) else { continue };
-                self.draw_tile(prompt, column, id)?;
+                let Some(run) = run else { continue };
+                all += 1;
+                let Some(picture) = run.pictures.get(turn) else { continue };
+                // What is there already is not decoded again.
+                if turn == 0 || !picture.is_repeat {
+                    self.draw_tile(prompt, column, picture.id)?;
+                    changed += 1;
+                }
             }
         }
-        self.draw_banner(turn)
+        self.draw_banner(turn)?;
+        Ok(f64::from(changed) / f64::from(all.max(1)))
     }
 
     fn draw_tile(&mut self, prompt: usize, column: usize, id: InvocationId) -> Result<(), ExportError> {

@@ -2,9 +2,11 @@
 
 use crate::Raster;
 
-/// Planes of a frame, rows without padding; the colour planes have half the sides, rounded up.
-#[derive(Debug, Default)]
+/// Planes of a frame with even sides, rows without padding; the colour planes have half the sides.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Planes {
+    /// Of `y`, in pixels.
+    pub(super) width: usize,
     pub(super) y: Vec<u8>,
     pub(super) u: Vec<u8>,
     pub(super) v: Vec<u8>,
@@ -30,25 +32,25 @@ const V: [i32; 3] = [
 
 impl Planes {
     /// Converts a frame with even sides.
-    pub(super) fn fill(&mut self, frame: &Raster) {
-        let (width, height) = (frame.width as usize, frame.height as usize);
-        self.y.resize(width * height, 0);
-        self.u.resize(width / 2 * (height / 2), 0);
-        self.v.resize(width / 2 * (height / 2), 0);
-        for (pixel, y) in frame.rgb.chunks_exact(3).zip(&mut self.y) {
+    pub(super) fn of(frame: &Raster) -> Self {
+        let width = frame.width as usize;
+        let area = width * frame.height as usize;
+        let (mut y, mut u, mut v) = (vec![0; area], vec![0; area / 4], vec![0; area / 4]);
+        for (pixel, y) in frame.rgb.chunks_exact(3).zip(&mut y) {
             *y = (16 + (weigh(&Y, [pixel[0], pixel[1], pixel[2]].map(i32::from)) >> 16)) as u8;
         }
-        for row in 0..height / 2 {
-            let (upper, rest) = frame.rgb[row * 2 * width * 3..].split_at(width * 3);
-            let pairs = upper.chunks_exact(6).zip(rest[..width * 3].chunks_exact(6));
-            for (column, (a, b)) in pairs.enumerate() {
+        let colours = u.chunks_exact_mut(width / 2).zip(v.chunks_exact_mut(width / 2));
+        for (rows, (u, v)) in frame.rgb.chunks_exact(width * 6).zip(colours) {
+            let (upper, lower) = rows.split_at(width * 3);
+            let squares = upper.chunks_exact(6).zip(lower.chunks_exact(6));
+            for ((a, b), (u, v)) in squares.zip(u.iter_mut().zip(v)) {
                 let mean = [0, 1, 2]
                     .map(|i| (i32::from(a[i]) + i32::from(a[i + 3]) + i32::from(b[i]) + i32::from(b[i + 3]) + 2) / 4);
-                let at = row * (width / 2) + column;
-                self.u[at] = (128 + (weigh(&U, mean) >> 16)) as u8;
-                self.v[at] = (128 + (weigh(&V, mean) >> 16)) as u8;
+                *u = (128 + (weigh(&U, mean) >> 16)) as u8;
+                *v = (128 + (weigh(&V, mean) >> 16)) as u8;
             }
         }
+        Self { width, y, u, v }
     }
 }
 
@@ -62,8 +64,7 @@ mod tests {
     use super::*;
 
     fn of(color: [u8; 3]) -> (u8, u8, u8) {
-        let mut planes = Planes::default();
-        planes.fill(&Raster { width: 2, height: 2, rgb: color.repeat(4) });
+        let planes = Planes::of(&Raster { width: 2, height: 2, rgb: color.repeat(4) });
         assert_eq!((planes.y.len(), planes.u.len(), planes.v.len()), (4, 1, 1));
         (planes.y[0], planes.u[0], planes.v[0])
     }

@@ -247,6 +247,9 @@ fn a_video_is_an_mp4_with_every_turn_in_it() {
     }
     assert!(place.complaint(&["export", "video", "circles", "--out", "v.avi"]).contains("does not end in .mp4"));
     assert!(place.complaint(&["export", "video", "circles", "--out", "v.mp4"]).contains("v.mp4 exists"));
+    let other =
+        place.complaint(&["export", "video", "circles", "--out", "w.mp4", "--encoder", "builtin", "--codec", "h264"]);
+    assert!(other.contains("makes AV1, and H.264 was asked for") && other.contains("leave out --encoder"), "{other}");
     let mut without = place.command(&["export", "video", "circles", "--out", "w.mp4", "--resolution", "4k"]);
     let ended = crate::support::ended(without.env("PATH", "").output().unwrap());
     assert!(ended.stderr.contains("--resolution 4k needs ffmpeg, and there is none on the path"), "{}", ended.stderr);

@@ -161,6 +161,7 @@ fn draw_all(
     let source = Source::load(store, experiment.id, options, run, registry)?;
     source.tell_left_out(progress)?;
     let mut folder = OutputFolder::begin(&arguments.out, arguments.force)?;
+    progress.tell_leftovers(&folder);
     let formats = each_once(&arguments.formats);
     let (mut written, mut skipped) = (Vec::new(), Vec::new());
     let (mut boxes, mut charts_with_boxes) = (BTreeSet::new(), 0);

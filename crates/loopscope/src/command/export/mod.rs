@@ -143,8 +143,10 @@ pub(crate) fn hint(error: &ExportError, global: &Global) -> Option<String> {
         }
         #[cfg(feature = "video")]
         ExportError::Video(VideoError::NoFfmpeg { .. }) => {
-            Some("install ffmpeg, or leave out --encoder, --resolution and --codec: AV1 in HD needs nothing".to_owned())
+            Some("install ffmpeg, or leave out --encoder, --resolution and --codec: AV1 in HD needs nothing; `--encoder builtin` makes larger ones, slowly".to_owned())
         }
+        #[cfg(feature = "video")]
+        ExportError::Video(VideoError::NotBuiltIn { .. }) => Some("leave out --encoder, or --codec".to_owned()),
         #[cfg(feature = "video")]
         ExportError::Video(VideoError::NoEncoder { .. }) => Some("choose another --codec".to_owned()),
         _ => None,

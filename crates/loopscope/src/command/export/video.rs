@@ -25,7 +25,7 @@ pub(crate) struct VideoArgs {
     /// Pictures of each run that are shown in a second
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=60))]
     fps: u32,
-    /// Size of the video; 4k and 8k need ffmpeg on the path
+    /// Size of the video; 4k and 8k need ffmpeg on the path, or `--encoder builtin` and patience
     #[arg(long, value_enum, default_value_t = ResolutionArg::Hd)]
     resolution: ResolutionArg,
     /// How it is encoded; h264 and h265 need ffmpeg on the path
