@@ -116,13 +116,15 @@ impl<'a> Material<'a> {
 
     /// Counts an embedder's vectors by the version that made them, as far as it matters; most first.
     pub(super) fn spaces(&self, embedder: &ModelName) -> Result<SpaceCounts, StoreError> {
-        let count = || count_spaces(self.store, embedder, &[self.experiment.id]);
-        let Some((_, counted)) = self.counted.iter().find(|(name, _)| name == embedder) else { return count() };
-        if counted.get().is_none() {
-            // Nobody sets it in between: counting does not come back here.
-            counted.set(count()?).ok();
+        let known = self.counted.iter().find(|(name, _)| name == embedder).map(|(_, counted)| counted);
+        if let Some(spaces) = known.and_then(OnceCell::get) {
+            return Ok(spaces.clone());
         }
-        Ok(counted.get().cloned().unwrap_or_default())
+        let spaces = count_spaces(self.store, embedder, &[self.experiment.id])?;
+        if let Some(counted) = known {
+            counted.set(spaces.clone()).ok();
+        }
+        Ok(spaces)
     }
 
     /// Returns what an embedder saw, as its version saw it that made most of its vectors: those of others do not compare.
