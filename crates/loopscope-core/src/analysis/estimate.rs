@@ -43,7 +43,7 @@ pub(super) fn few_runs(count: usize) -> Option<String> {
 }
 
 /// Writes how many of something there are: `1 run`, `2 runs`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
+pub fn counted(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -25,6 +25,7 @@ mod survey;
 mod topology;
 mod transitions;
 
+pub use estimate::counted;
 pub use group::By;
 pub use report::{Analysis, Cell, Column, Estimate, ResultTable};
 

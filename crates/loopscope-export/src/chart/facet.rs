@@ -1,5 +1,6 @@
 //! What panels are called, and how many there are beside each other.
 
+pub(super) use loopscope_core::analysis::counted;
 use loopscope_core::analysis::detail::StrandKey;
 
 use super::Source;
@@ -110,11 +111,6 @@ pub(super) fn finish(source: &Source<'_>, figure: &mut Figure, panels_left_out: 
     if source.details().experiment().completed_at.is_none() {
         figure.caption.push("The experiment is not complete: drawn is what is there.".to_owned());
     }
-}
-
-/// Writes how many of something there are: `1 run`, `2 runs`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Returns a panel's title with what must not be cut off it, such as how much it rests on, on a line of its own.

@@ -1,5 +1,6 @@
 //! What a frame shows: a banner, blocks of tiles, and before them a card with the title.
 
+use loopscope_core::analysis::counted;
 use loopscope_core::experiment::InvocationId;
 use loopscope_core::store::Store;
 
@@ -162,10 +163,6 @@ impl<'a> Stage<'a> {
         self.frame.fill(Rect { width: long * (turn + 1) / self.length, ..bar }, BAR);
         Ok(())
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn text_at(at: (f64, f64), text: &str, size: f64, is_bold: bool, color: Color) -> crate::mosaic::Label {
