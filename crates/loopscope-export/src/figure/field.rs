@@ -97,20 +97,7 @@ impl Field<'_> {
         let start = toward(a, (radii.0 + 1.0).min(length / 2.2));
         let tip = toward(b, (radii.1 + 1.5).min(length / 2.2));
         let end = toward(tip, head * 0.8);
-        svg.path(
-            &format!(
-                "M{} {}Q{} {} {} {}",
-                number(start.0),
-                number(start.1),
-                number(control.0),
-                number(control.1),
-                number(end.0),
-                number(end.1)
-            ),
-            None,
-            1.0,
-            Some(stroke),
-        );
+        curve(svg, start, 'Q', &[control, end], stroke);
         arrow_head(svg, end, tip, head, stroke);
     }
 
@@ -126,24 +113,16 @@ impl Field<'_> {
         let (c1, c2) = (on(-0.62, size), on(0.62, size));
         let back = ((c2.0 - tip.0).powi(2) + (c2.1 - tip.1).powi(2)).sqrt().max(1e-9);
         let end = (tip.0 + (c2.0 - tip.0) / back * head * 0.8, tip.1 + (c2.1 - tip.1) / back * head * 0.8);
-        svg.path(
-            &format!(
-                "M{} {}C{} {} {} {} {} {}",
-                number(start.0),
-                number(start.1),
-                number(c1.0),
-                number(c1.1),
-                number(c2.0),
-                number(c2.1),
-                number(end.0),
-                number(end.1)
-            ),
-            None,
-            1.0,
-            Some(stroke),
-        );
+        curve(svg, start, 'C', &[c1, c2, end], stroke);
         arrow_head(svg, end, tip, head, stroke);
     }
+}
+
+/// Draws one curve, of the kind that SVG calls by this letter, through its control points to its end.
+fn curve(svg: &mut Svg, start: (f64, f64), kind: char, points: &[(f64, f64)], stroke: Stroke) {
+    let point = |(x, y): (f64, f64)| format!("{} {}", number(x), number(y));
+    let points: Vec<String> = points.iter().map(|&at| point(at)).collect();
+    svg.path(&format!("M{}{kind}{}", point(start), points.join(" ")), None, 1.0, Some(stroke));
 }
 
 fn arrow_head(svg: &mut Svg, base: (f64, f64), tip: (f64, f64), size: f64, stroke: Stroke) {
