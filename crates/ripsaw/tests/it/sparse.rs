@@ -33,6 +33,13 @@ fn of_sparse(distances: &SparseDistances, options: &Options) -> Persistence {
     persistence_of_sparse_distances(distances, options).unwrap()
 }
 
+/// The persistence of a matrix in which all pairs beyond the threshold are equally far.
+fn within_threshold(count: usize, values: &[f32], threshold: f64) -> Persistence {
+    let level = |&value: &f32| if f64::from(value) > threshold { FAR } else { value };
+    let dense = CondensedDistances::from_condensed(values.iter().map(level).collect(), count).unwrap();
+    persistence_of_distances(&dense, &Options::default()).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -54,7 +61,13 @@ proptest! {
     fn a_matrix_without_absent_pairs_gives_the_same_in_all((count, values) in some_matrix()) {
         let dense = CondensedDistances::from_condensed(values.clone(), count).unwrap();
         let all = persistence_of_distances(&dense, &Options::default()).unwrap();
-        prop_assert_eq!(of_sparse(&sparse(count, &values, f32::INFINITY), &Options::default()), all);
+        let found = of_sparse(&sparse(count, &values, f32::INFINITY), &Options::default());
+        prop_assert_eq!((&found.diagrams, found.threshold, found.point_count), (&all.diagrams, all.threshold, count));
+        prop_assert_eq!(&found, &within_threshold(count, &values, all.threshold));
+        // Only points at distance zero can be told apart by what lies beyond the threshold.
+        if !values.contains(&0.0) {
+            prop_assert_eq!(found, all);
+        }
     }
 
     #[test]
@@ -74,6 +87,17 @@ proptest! {
             prop_assert_eq!(generator.birth_edge.map_or(0.0, length), generator.bar.birth);
         }
     }
+}
+
+#[test]
+fn points_that_only_a_distance_beyond_the_threshold_tells_apart_count_as_one() {
+    // The first point is at distance zero of all, so that the threshold is zero; 1.4 tells the second from the third.
+    let values = [0.0, 0.0, 0.0, 1.0, 1.405_586_2, 0.0];
+    let dense = CondensedDistances::from_condensed(values.to_vec(), 4).unwrap();
+    let all = persistence_of_distances(&dense, &Options::default()).unwrap();
+    let found = of_sparse(&sparse(4, &values, f32::INFINITY), &Options::default());
+    assert_eq!((found.diagrams, found.threshold), (all.diagrams, all.threshold));
+    assert_eq!((found.distinct_point_count, all.distinct_point_count), (3, 4));
 }
 
 #[test]
