@@ -1,4 +1,4 @@
-//! Puts a chart of each kind on one sheet: `contact_sheet CHARTS SHEET.webp [PART]`.
+//! Puts a chart of each kind on one sheet: `chart_sheet CHARTS SHEET.webp [PART]`.
 //!
 //! CHARTS is a folder that `loopscope export charts --format png` wrote. Of a kind with several charts the one of PART is taken,
 //! such as `dummyvision`, otherwise the first by name. docs/export.md has the command that made the sheet in the docs.
