@@ -16,6 +16,8 @@ pub(crate) enum Family {
     StableDiffusionXl,
     /// FLUX.1 schnell and dev.
     Flux,
+    /// Z-Image and Z-Image-Turbo.
+    ZImage,
     /// BLIP captioning.
     Blip,
     /// Moondream 2.
@@ -42,10 +44,11 @@ pub(crate) enum Family {
 
 impl Family {
     /// All families, captioners after painters, embedders last.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::StableDiffusion,
         Self::StableDiffusionXl,
         Self::Flux,
+        Self::ZImage,
         Self::Blip,
         Self::Moondream,
         Self::Bert,
@@ -65,6 +68,7 @@ impl Family {
             Self::StableDiffusion => "stable-diffusion",
             Self::StableDiffusionXl => "stable-diffusion-xl",
             Self::Flux => "flux",
+            Self::ZImage => "z-image",
             Self::Blip => "blip",
             Self::Moondream => "moondream",
             Self::Bert => "bert",
@@ -87,7 +91,7 @@ impl Family {
     /// Returns the kinds of model that a checkpoint of this family can be, the usual one first; never empty.
     pub(crate) const fn kinds(self) -> &'static [ModelKind] {
         match self {
-            Self::StableDiffusion | Self::StableDiffusionXl | Self::Flux => &[ModelKind::TextToImage],
+            Self::StableDiffusion | Self::StableDiffusionXl | Self::Flux | Self::ZImage => &[ModelKind::TextToImage],
             Self::Blip | Self::Moondream => &[ModelKind::ImageToText],
             Self::Bert | Self::Mpnet | Self::Roberta | Self::NomicBert | Self::Qwen3Embed | Self::ModernBert => {
                 &[ModelKind::TextEmbedder]

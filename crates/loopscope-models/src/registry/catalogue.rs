@@ -185,7 +185,7 @@ pub(crate) static CATALOGUE: [Known; 36] = [
     PAINTER
         .named("ZImageTurbo", "Tongyi-MAI/Z-Image-Turbo", "Apache-2.0", 10_300, "Z-Image-Turbo, 8 steps")
         .at("f332072aa78be7aecdf3ee76d5c247082da564a6")
-        .not_native(NO_PORT),
+        .native(Family::ZImage),
     PAINTER
         .named("Flux2Klein", "black-forest-labs/FLUX.2-klein-4B", "Apache-2.0", 8_100, "FLUX.2 klein 4B")
         .not_native(NO_PORT),

@@ -24,10 +24,13 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
         Parameter::unset("steps", Fits::Integer(1, 1000)),
         Parameter::unset("guidance", Fits::Number(0.0, 100.0)),
     ];
-    if family == Family::Flux {
+    if matches!(family, Family::Flux | Family::ZImage) {
         table.push(Parameter::unset("max_tokens", Fits::Integer(1, 512)));
-    } else {
+    }
+    if family != Family::Flux {
         table.push(Parameter::new("negative_prompt", Fits::Text, ""));
+    }
+    if !matches!(family, Family::Flux | Family::ZImage) {
         table.push(Parameter::unset("scheduler", Fits::OneOf(&["pndm", "ddim", "euler", "euler_ancestral"])));
     }
     table
@@ -36,8 +39,8 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
 /// Sides are multiples of this.
 const fn multiple(family: Family) -> usize {
     match family {
-        // Its transformer takes squares of 2 × 2 latents.
-        Family::Flux => 16,
+        // Their transformers take squares of 2 × 2 latents.
+        Family::Flux | Family::ZImage => 16,
         _ => 8,
     }
 }
@@ -79,7 +82,7 @@ impl Settings {
         let steps = options::integer(given, "steps").unwrap_or(default.0);
         let wrong = |error: &dyn std::fmt::Display| files.error("scheduler/scheduler_config.json", error);
         let sampler = scheduler.sampler().map_err(|error| wrong(&error))?;
-        if (sampler == Sampler::FlowMatchEuler) != (model.family == Family::Flux) {
+        if (sampler == Sampler::FlowMatchEuler) != matches!(model.family, Family::Flux | Family::ZImage) {
             let class = &scheduler.class_name;
             return Err(wrong(&format!("a model of family {} does not work with {class}", model.family)));
         }

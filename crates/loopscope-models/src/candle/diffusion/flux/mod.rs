@@ -10,7 +10,7 @@ use loopscope_core::backend::{ModelError, Request, TextToImage};
 use loopscope_core::experiment::Picture;
 use serde_json::{Map, Value};
 
-pub(crate) use transformer::{Conditioning, FluxConfig, FluxTransformer};
+pub(crate) use transformer::{Conditioning, FluxConfig, FluxTransformer, normalize};
 pub(crate) use weights::Source;
 #[cfg(test)]
 pub(crate) use weights::{original_names, stacked};
@@ -170,8 +170,8 @@ pub(super) fn record(
     Ok(())
 }
 
-/// T5 overflows in half precision.
-const fn text_dtype(dtype: DType) -> DType {
+/// Large language models, T5 among them, overflow in half precision.
+pub(super) const fn text_dtype(dtype: DType) -> DType {
     match dtype {
         DType::F16 => DType::BF16,
         other => other,

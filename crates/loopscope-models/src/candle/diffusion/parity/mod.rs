@@ -3,6 +3,7 @@
 mod forms;
 mod parts;
 mod pipelines;
+mod zimage;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -31,14 +32,20 @@ use crate::family::Family;
 const SEED: u64 = 20;
 const CPU: Device = Device::Cpu;
 
-const CHECKPOINTS: [(&str, Family); 6] = [
+const CHECKPOINTS: [(&str, Family); 7] = [
     ("sd15", Family::StableDiffusion),
     ("sd21", Family::StableDiffusion),
     ("sd-turbo", Family::StableDiffusion),
     ("sdxl-turbo", Family::StableDiffusionXl),
     ("flux-schnell", Family::Flux),
     ("flux-dev", Family::Flux),
+    ("z-image", Family::ZImage),
 ];
+
+/// Those whose text is encoded by CLIP.
+fn with_clip() -> impl Iterator<Item = (&'static str, Family)> {
+    CHECKPOINTS.into_iter().filter(|(_, family)| *family != Family::ZImage)
+}
 
 fn prompts() -> [String; 4] {
     let long: Vec<String> = (0..30).map(|index| format!("word{index} of a very long sentence")).collect();

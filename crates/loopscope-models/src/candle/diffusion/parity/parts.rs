@@ -24,7 +24,7 @@ fn noise_is_what_another_implementation_draws() {
 
 #[test]
 fn tokens_are_those_of_transformers() {
-    for (name, family) in CHECKPOINTS {
+    for (name, family) in with_clip() {
         let checkpoint = Checkpoint::open(name);
         let mut sides = vec![("clip.ids", FixedTokenizer::clip(checkpoint.files(), "tokenizer").unwrap())];
         match family {
@@ -49,7 +49,7 @@ fn tokens_are_those_of_transformers() {
 
 #[test]
 fn clip_text_encoders_agree() {
-    for (name, family) in CHECKPOINTS {
+    for (name, family) in with_clip() {
         let checkpoint = Checkpoint::open(name);
         let mut sides = vec![("clip", "text_encoder")];
         if family == Family::StableDiffusionXl {
