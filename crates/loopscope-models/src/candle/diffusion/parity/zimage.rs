@@ -96,3 +96,21 @@ fn what_does_not_fit_z_image_is_named() {
     shown.push(refuse("{}"));
     insta::assert_snapshot!(shown.join("\n"));
 }
+
+/// On a CPU as on a GPU, half precision goes through candle's operations and not through ours.
+#[test]
+fn half_precision_paints_nearly_the_same() {
+    let checkpoint = Checkpoint::open(NAME);
+    let picture = |dtype: &str| {
+        let given = format!(r#"{{"height":32,"width":48,"steps":3,"guidance":1,"dtype":"{dtype}"}}"#);
+        paint(&mut painter(&checkpoint, Family::ZImage, &given), &[("a red circle", 1)]).remove(0)
+    };
+    let single = picture("f32");
+    for (dtype, tolerance) in [("bf16", 2.0), ("f16", 0.5)] {
+        let half = picture(dtype);
+        let apart: u32 = half.rgb().iter().zip(single.rgb()).map(|(x, y)| u32::from(x.abs_diff(*y))).sum();
+        let apart = f64::from(apart) / half.rgb().len() as f64;
+        println!("parity | {NAME} | {dtype} | {apart:.2} of 255 on average");
+        assert!(apart > 0.0 && apart < tolerance, "{dtype}: {apart}");
+    }
+}

@@ -1,4 +1,5 @@
-//! The transformer of Z-Image: text and picture are refined each for itself, then go through all layers as one sequence.
+//! The transformer of Z-Image: text and picture are refined each for itself, then go through all layers as one sequence
+//! (`zimage2025`).
 //!
 //! Rows of one picture, never a batch. Sequences are filled up to whole multiples with rows that were learned, and that
 //! take part in attention. What depends on the text alone is computed once a picture, not once a step.
