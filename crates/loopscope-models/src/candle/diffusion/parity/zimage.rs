@@ -80,6 +80,9 @@ fn what_does_not_fit_z_image_is_named() {
         transformer("\"siglip_feat_dim\": null", "\"siglip_feat_dim\": 1152"),
         transformer("\"cap_feat_dim\": 24", "\"cap_feat_dim\": 32"),
         transformer("\"n_kv_heads\": 2", "\"n_kv_heads\": 1"),
+        transformer("    2\n", "    4\n"),
+        transformer("\"qk_norm\": true", "\"qk_norm\": false"),
+        spoil("text_encoder/config.json", "\"use_sliding_window\": false", "\"use_sliding_window\": true"),
         transformer("    4,\n", "    6,\n"),
         transformer("    600,\n", "    500,\n"),
         transformer("\"dim\": 32", "\"dim\": 0"),
@@ -95,6 +98,16 @@ fn what_does_not_fit_z_image_is_named() {
     std::fs::remove_file(directory.path().join("text_encoder/config.json")).unwrap();
     shown.push(refuse("{}"));
     insta::assert_snapshot!(shown.join("\n"));
+}
+
+#[test]
+fn a_text_may_be_cut_to_one_token() {
+    let checkpoint = Checkpoint::open(NAME);
+    let given = r#"{"height":16,"width":16,"steps":1,"max_tokens":1}"#;
+    let pictures =
+        paint(&mut painter(&checkpoint, Family::ZImage, given), &[("a red circle", 1), ("a blue ground", 1)]);
+    // What is left is the mark that a turn begins.
+    assert_eq!(pictures[0], pictures[1]);
 }
 
 /// On a CPU as on a GPU, half precision goes through candle's operations and not through ours.

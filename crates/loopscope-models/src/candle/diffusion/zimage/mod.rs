@@ -61,6 +61,8 @@ impl Plan {
     fn read(model: &NativeModel<'_>, files: Files<'_>) -> Result<Self, ModelError> {
         const CONFIG: &str = "transformer/config.json";
         let transformer: ZImageConfig = files.json(CONFIG)?;
+        // First, so that another family's files are called that.
+        transformer.check().map_err(|error| files.error(CONFIG, error))?;
         let vae: VaeConfig = files.json("vae/config.json")?;
         let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
         let square = 2 * vae.factor();
@@ -68,9 +70,8 @@ impl Plan {
             Settings::new(model, files, scheduler, DEFAULT, |width, height| (width / square) * (height / square))?;
         let tokens = options::integer(model.parameters, "max_tokens").unwrap_or(TOKENS);
         let size = [settings.height / square, settings.width / square];
-        let text_width = text::width(files)?;
-        let check = transformer.check(vae.latent_channels, text_width, tokens, size);
-        check.map_err(|error| files.error(CONFIG, error))?;
+        let fits = transformer.check_fit(vae.latent_channels, text::width(files)?, tokens, size);
+        fits.map_err(|error| files.error(CONFIG, error))?;
         Ok(Self { transformer, vae, tokens, size, settings })
     }
 }

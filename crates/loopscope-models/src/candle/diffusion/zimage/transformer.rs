@@ -76,47 +76,65 @@ impl Default for ZImageConfig {
 }
 
 impl ZImageConfig {
-    /// Refuses what is not here or does not fit the other parts: latents of `channels`, rows of text of `text_width`
-    /// numbers, `tokens` of text and `size` rows and columns of squares.
-    pub(super) fn check(
+    /// Refuses what is not here.
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        let head = self.dim.checked_div(self.n_heads).unwrap_or(0);
+        let cuts = self.all_patch_size.iter().zip(&self.all_f_patch_size);
+        let is_divided = self.axes_dims.len() == 3
+            && self.axes_dims.iter().all(|width| width.is_multiple_of(2))
+            && self.axes_dims.iter().sum::<usize>() == head
+            && head * self.n_heads == self.dim
+            && self.dim > 0;
+        first_wrong([
+            ("_class_name", self.class_name == CLASS, CLASS.to_owned(), self.class_name.clone()),
+            ("siglip_feat_dim", self.siglip_feat_dim.is_none(), "null".to_owned(), "a number".to_owned()),
+            ("qk_norm", self.qk_norm, "true".to_owned(), "false".to_owned()),
+            (
+                "all_patch_size",
+                cuts.into_iter().any(|cut| cut == (&2, &1)),
+                "2, with an all_f_patch_size of 1".to_owned(),
+                format!("{:?} with {:?}", self.all_patch_size, self.all_f_patch_size),
+            ),
+            ("n_kv_heads", self.n_kv_heads == self.n_heads, self.n_heads.to_string(), self.n_kv_heads.to_string()),
+            (
+                "axes_dims",
+                is_divided,
+                format!("three even numbers that add up to dim / n_heads, {} / {}", self.dim, self.n_heads),
+                format!("{:?}", self.axes_dims),
+            ),
+        ])
+    }
+
+    /// Refuses what does not fit the other parts: latents of `channels`, rows of text of `text_width` numbers, `tokens`
+    /// of text and `size` rows and columns of squares.
+    pub(super) fn check_fit(
         &self,
         channels: usize,
         text_width: usize,
         tokens: usize,
         size: [usize; 2],
     ) -> std::result::Result<(), String> {
-        let head = self.dim.checked_div(self.n_heads).unwrap_or(0);
         let far = [tokens.next_multiple_of(FILL) + 2, size[0], size[1]];
-        let no_siglip = self.siglip_feat_dim.is_none();
-        let cuts = self.all_patch_size.iter().zip(&self.all_f_patch_size);
-        let list = |numbers: &[usize]| format!("{numbers:?}");
-        let checks = [
-            ("_class_name", self.class_name == CLASS, CLASS.to_owned(), self.class_name.clone()),
-            ("siglip_feat_dim", no_siglip, "null".to_owned(), "a number".to_owned()),
-            ("qk_norm", self.qk_norm, "true".to_owned(), "false".to_owned()),
-            ("all_patch_size", cuts.into_iter().any(|cut| cut == (&2, &1)), "2".to_owned(), list(&self.all_patch_size)),
+        first_wrong([
             ("in_channels", self.in_channels == channels, channels.to_string(), self.in_channels.to_string()),
             ("cap_feat_dim", self.cap_feat_dim == text_width, text_width.to_string(), self.cap_feat_dim.to_string()),
-            ("n_kv_heads", self.n_kv_heads == self.n_heads, self.n_heads.to_string(), self.n_kv_heads.to_string()),
-            (
-                "axes_dims",
-                self.axes_dims.len() == 3
-                    && self.axes_dims.iter().sum::<usize>() == head
-                    && head * self.n_heads == self.dim,
-                format!("three numbers that add up to dim / n_heads, {} / {}", self.dim, self.n_heads),
-                list(&self.axes_dims),
-            ),
             (
                 "axes_lens",
                 self.axes_lens.len() == 3 && self.axes_lens.iter().zip(far).all(|(places, far)| *places >= far),
                 format!("places for text and picture of at least {far:?}"),
-                list(&self.axes_lens),
+                format!("{:?}", self.axes_lens),
             ),
-        ];
-        match checks.into_iter().find(|(_, holds, ..)| !holds) {
-            Some((key, _, expected, got)) => Err(format!("{key}: expected {expected}, got {got}")),
-            None => Ok(()),
-        }
+        ])
+    }
+}
+
+/// Returns what is wrong of keys, each with whether it holds, what was expected and what came.
+fn first_wrong(
+    checks: impl IntoIterator<Item = (&'static str, bool, String, String)>,
+) -> std::result::Result<(), String> {
+    match checks.into_iter().find(|(_, holds, ..)| !holds) {
+        Some((key, _, expected, got)) => Err(format!("{key}: expected {expected}, got {got}")),
+        None => Ok(()),
     }
 }
 
