@@ -18,7 +18,7 @@ pub(crate) enum Family {
     Flux,
     /// BLIP captioning.
     Blip,
-    /// Moondream 2.
+    /// Moondream 2, in the layouts of early 2024 and of 2025.
     Moondream,
     /// BERT sentence embedders, such as MiniLM.
     Bert,

@@ -114,6 +114,7 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
 pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, ModelError> {
     match model.family {
         Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux => diffusion::settled(model),
+        Family::Moondream => moondream::settled(model),
         _ if model.kind == ModelKind::TextEmbedder => text::settled(model),
         _ => Ok(model.parameters.clone()),
     }

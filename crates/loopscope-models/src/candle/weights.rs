@@ -104,6 +104,11 @@ impl Weights {
         self.stored.contains_key(name)
     }
 
+    /// Returns what the files call a tensor of ours.
+    pub(crate) fn stored(&self, name: &str) -> Option<&str> {
+        self.stored.get(name).map(String::as_str)
+    }
+
     /// Returns our names of all tensors, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.stored.keys().map(String::as_str)

@@ -218,7 +218,7 @@ pub(crate) static CATALOGUE: [Known; 36] = [
     DESCRIBER
         .named("Moondream", "vikhyatk/moondream2", "Apache-2.0", 1_930, "Moondream 2")
         .at("2025-01-09")
-        .not_native("the revision of 2025-01-09 is laid out unlike those that this program reads")
+        .native(Family::Moondream)
         .served_by(&[Dialect::Ollama]),
     DESCRIBER
         .named("Moondream2024", "vikhyatk/moondream2", "Apache-2.0", 1_860, "Moondream 2 of 2024")

@@ -4,6 +4,7 @@
 //! to 1, and grows with the largest number of a vector beyond that: what 32 bits can hold.
 
 mod embedders;
+mod moondream;
 mod vision;
 
 use std::path::{Path, PathBuf};
