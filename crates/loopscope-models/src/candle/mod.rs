@@ -11,6 +11,7 @@ mod blip;
 mod device;
 mod diffusion;
 mod encoder;
+mod fault;
 mod files;
 mod kernels;
 mod moondream;

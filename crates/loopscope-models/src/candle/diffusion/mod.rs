@@ -30,6 +30,7 @@ use serde_json::{Map, Value};
 pub(crate) use settings::parameters;
 
 use super::device::{self, Placement};
+use super::fault::failed;
 use super::files::Files;
 use super::weights::{Weights, as_stored, shards};
 use super::{NativeInfo, NativeModel};
@@ -138,18 +139,4 @@ fn open(
     placement: &Placement,
 ) -> Result<VarBuilder<'static>, ModelError> {
     Ok(Weights::open(&files, &present(files, directory, stem), placement, as_stored)?.into_builder())
-}
-
-/// Turns an error of candle into one of the model; running out of memory may pass.
-fn failed(what: &str, error: &candle_core::Error) -> ModelError {
-    let text = error.to_string();
-    // Errors of weights name the model themselves.
-    let line = text.lines().next().unwrap_or_default();
-    let message = if line.starts_with(&format!("{what}: ")) { line.to_owned() } else { format!("{what}: {line}") };
-    let lower = text.to_lowercase();
-    if lower.contains("out of memory") || lower.contains("out_of_memory") {
-        ModelError::transient(message)
-    } else {
-        ModelError::permanent(message)
-    }
 }

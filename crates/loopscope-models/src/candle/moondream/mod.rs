@@ -31,7 +31,7 @@ use super::options::{self, Fits, Parameter};
 use super::tokens::{self, Tokens};
 use super::vision::{CONFIG, STEM, Tower};
 use super::weights::{Weights, shards};
-use super::{NativeInfo, NativeModel};
+use super::{NativeInfo, NativeModel, fault};
 
 /// The file of the weights, or what its shards are named after.
 const WEIGHTS: &str = "model.safetensors";
@@ -296,7 +296,7 @@ impl Captioner {
     }
 
     fn answer(&self, picture: &Picture) -> Result<String, ModelError> {
-        let failed = |error: candle_core::Error| ModelError::permanent(format!("{}: {error}", self.name));
+        let failed = |error: candle_core::Error| fault::failed(&self.name, &error);
         let ids = self.answer_ids(picture).map_err(failed)?;
         Ok(self.tokens.decode(&ids)?.trim().to_owned())
     }

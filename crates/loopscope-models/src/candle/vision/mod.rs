@@ -21,7 +21,7 @@ use super::kernels::Threads;
 use super::ops::{Linear, Norm};
 use super::pixels::{self, Preparation};
 use super::weights::shards;
-use super::{NativeInfo, NativeModel, device};
+use super::{NativeInfo, NativeModel, device, fault};
 use crate::family::Family;
 
 /// The file of the model's shape.
@@ -212,7 +212,7 @@ impl ImageEmbedder for Embedder {
         let packs: Vec<&[&Picture]> = batch.chunks((PACK_ROWS / this.tower.rows()).max(1)).collect();
         let answer = |pack: &[&Picture], threads| match this.embed_pack(pack, threads) {
             Ok(vectors) => vectors.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => pack.iter().map(|_| Err(ModelError::permanent(format!("{}: {error}", this.name)))).collect(),
+            Err(error) => pack.iter().map(|_| Err(fault::failed(&this.name, &error))).collect(),
         };
         if this.device.is_cpu() && packs.len() >= rayon::current_num_threads() {
             return packs.par_iter().with_max_len(1).flat_map_iter(|pack| answer(pack, Threads::One)).collect();
