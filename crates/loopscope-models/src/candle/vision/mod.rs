@@ -134,6 +134,9 @@ pub(super) fn check_sides(files: &Files<'_>, preparation: &Preparation, side: us
 ///
 /// [`ModelError`] that names the file and the keys.
 pub(super) fn squares(files: &Files<'_>, image: usize, patch: usize) -> Result<usize, ModelError> {
+    if image > pixels::SIDE_MAX {
+        return Err(files.error(CONFIG, format!("image_size: expected at most {}, got {image}", pixels::SIDE_MAX)));
+    }
     if patch > 0 && image >= patch && image.is_multiple_of(patch) {
         return Ok((image / patch).pow(2));
     }

@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+/// Most steps that a file may say a model was trained with; a number is kept for each, and all known say 1,000.
+const TRAIN_STEPS_MAX: usize = 100_000;
+
 /// The samplers that are implemented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sampler {
@@ -200,6 +203,10 @@ impl SchedulerConfig {
         let most = self.train_steps();
         if !(1..=most).contains(&count) {
             return Err(ScheduleError::Steps { most, got: count });
+        }
+        if most > TRAIN_STEPS_MAX {
+            let (key, value) = ("num_train_timesteps", most.to_string());
+            return Err(ScheduleError::Option { key, value, expected: "at most 100000" });
         }
         let flow = self.sampler()? == Sampler::FlowMatchEuler;
         let ddim = self.sampler()? == Sampler::Ddim;
