@@ -19,12 +19,13 @@ use super::super::NativeModel;
 use super::super::device::{self, Placement};
 use super::super::files::Files;
 use super::super::options;
+use super::super::weights::are_there;
 use super::attention::SCORES_MAX;
 use super::clip_text::{ClipTextConfig, ClipTextEncoder};
 use super::schedule::SchedulerConfig;
 use super::settings::Settings;
 use super::stable::{WEIGHTS, tokenizer_part};
-use super::t5::{T5Config, T5Encoder};
+use super::t5::{self, T5Config, T5Encoder};
 use super::tokens::FixedTokenizer;
 use super::vae::{VaeConfig, VaeDecoder};
 use super::{Part, failed, open, pixels, present, sample};
@@ -96,7 +97,7 @@ impl Plan {
 /// Finds the transformer: in diffusers' layout, or a GGUF file in its directory or the root, or the authors' own file.
 fn form(files: Files<'_>) -> Result<Form, ModelError> {
     let stem = present(files, "transformer", WEIGHTS);
-    if files.has(&format!("{stem}.safetensors")) || files.has(&format!("{stem}.safetensors.index.json")) {
+    if are_there(&files, &stem) {
         return Ok(Form::Diffusers);
     }
     let mut quantized = Vec::new();
@@ -146,7 +147,7 @@ pub(super) fn parts(model: &NativeModel<'_>, files: Files<'_>) -> Result<(Vec<Pa
         tokenizer_part("tokenizer"),
         tokenizer_part("tokenizer_2"),
         Part::weights(files, "text_encoder", "model", dtype, "")?,
-        Part::weights(files, "text_encoder_2", "model", text_dtype(dtype), "")?,
+        Part::weights(files, "text_encoder_2", "model", t5::dtype(dtype), "")?,
     ];
     let settings = &plan.settings;
     let square = 2 * plan.vae.factor();
@@ -170,14 +171,6 @@ pub(super) fn record(
     Ok(())
 }
 
-/// T5 overflows in half precision.
-const fn text_dtype(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 => DType::BF16,
-        other => other,
-    }
-}
-
 impl Painter {
     /// Loads a pipeline.
     ///
@@ -189,7 +182,7 @@ impl Painter {
         let wrong = |error: candle_core::Error| failed(files.name, &error);
         let as_dtype = |dtype| Placement { device: placement.device.clone(), dtype };
         let clip = ClipTextEncoder::new(&plan.clip, open(files, "text_encoder", "model", placement)?).map_err(wrong)?;
-        let text = as_dtype(text_dtype(placement.dtype));
+        let text = as_dtype(t5::dtype(placement.dtype));
         let t5 = T5Encoder::new(&plan.t5, open(files, "text_encoder_2", "model", &text)?).map_err(wrong)?;
         let source = match &plan.form {
             Form::Diffusers => Source::Diffusers(open(files, "transformer", WEIGHTS, placement)?),
@@ -252,8 +245,9 @@ fn gguf(files: Files<'_>, file: &str, device: &Device) -> Result<GgufBuilder, Mo
     GgufBuilder::from_gguf(files.path(file), device).map_err(|error| files.error(file, error))
 }
 
-/// Turns (1, channels, 2 · rows, 2 · columns) into (1, rows · columns, 4 · channels).
-fn pack(latents: &Tensor) -> CandleResult<Tensor> {
+/// Turns (batch, channels, 2 · rows, 2 · columns) into (batch, rows · columns, 4 · channels), the latents of a channel
+/// together.
+pub(super) fn pack(latents: &Tensor) -> CandleResult<Tensor> {
     let (batch, channels, height, width) = latents.dims4()?;
     let squares = latents.reshape((batch, channels, height / 2, 2, width / 2, 2))?.permute((0, 2, 4, 1, 3, 5))?;
     squares.contiguous()?.reshape((batch, height * width / 4, 4 * channels))
