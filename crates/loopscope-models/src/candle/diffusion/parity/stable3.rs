@@ -124,3 +124,21 @@ fn what_is_wrong_is_said_with_its_place() {
     shown.push(refuse(sd3, r#"{"width":16,"height":16}"#));
     insta::assert_snapshot!(shown.join("\n"));
 }
+
+#[test]
+fn half_precision_paints_nearly_the_same() {
+    let none = r#","text_encoder_3":"none""#;
+    for (name, dtype, more, most) in
+        [("sd35", "f16", "", 6), ("sd35", "f16", none, 6), ("sd35", "bf16", "", 24), ("sd3", "bf16", "", 24)]
+    {
+        let checkpoint = Checkpoint::open(name);
+        let picture = |dtype: &str| {
+            let given = format!(r#"{{"height":32,"width":48,"steps":4,"dtype":"{dtype}"{more}}}"#);
+            paint(&mut painter(&checkpoint, Family::StableDiffusion3, &given), &[("a red circle", 1)]).remove(0)
+        };
+        let (half, single) = (picture(dtype), picture("f32"));
+        let apart = half.rgb().iter().zip(single.rgb()).map(|(x, y)| x.abs_diff(*y)).max().unwrap();
+        println!("parity | {name} | {dtype}{more} | {apart} of 255");
+        assert!((1..=most).contains(&apart), "{name} {dtype}: {apart}");
+    }
+}

@@ -50,6 +50,8 @@ pub(super) struct Painter {
     vae: VaeDecoder,
     shape: [usize; 3],
     settings: Settings,
+    /// What to paint away from, once it was asked for: T5 takes its time.
+    against: Option<Conditioning>,
     device: Device,
 }
 
@@ -211,20 +213,23 @@ impl Painter {
             vae: VaeDecoder::new(&plan.vae, open(files, "vae", WEIGHTS, &single)?).map_err(wrong)?,
             shape: [plan.vae.latent_channels, PATCH * size[0], PATCH * size[1]],
             settings: plan.settings,
+            against: None,
             device: placement.device.clone(),
         })
     }
 
     fn paint(&mut self, text: &str, seed: u64) -> Result<Picture, ModelError> {
         let prompt = self.texts.encode(text)?;
-        let against = self.settings.is_guided().then(|| self.texts.encode(&self.settings.negative)).transpose()?;
-        let decoded = self.denoise(&prompt, against.as_ref(), seed).and_then(|latents| self.vae.decode(&latents));
+        if self.settings.is_guided() && self.against.is_none() {
+            self.against = Some(self.texts.encode(&self.settings.negative)?);
+        }
+        let decoded = self.denoise(&prompt, seed).and_then(|latents| self.vae.decode(&latents));
         pixels::picture(&decoded.map_err(|error| failed(&self.name, &error))?)
     }
 
-    fn denoise(&self, prompt: &Conditioning, against: Option<&Conditioning>, seed: u64) -> CandleResult<Tensor> {
+    fn denoise(&self, prompt: &Conditioning, seed: u64) -> CandleResult<Tensor> {
         // What to paint away from comes first, as one batch of two: the same shapes whatever else is asked for.
-        let all: Vec<&Conditioning> = against.into_iter().chain([prompt]).collect();
+        let all: Vec<&Conditioning> = self.against.iter().chain([prompt]).collect();
         let join = |part: fn(&Conditioning) -> &Tensor| {
             Tensor::cat(&all.iter().map(|prompt| part(prompt)).collect::<Vec<_>>(), 0)
         };

@@ -209,25 +209,20 @@ impl Block {
 
     /// Gives picture and text; the text of the last block as it came.
     fn forward(&self, image: &Tensor, text: &Tensor, time: &Tensor, heads: usize) -> Result<(Tensor, Tensor)> {
-        let image_mod = chunks(&self.image.modulation.forward(time)?, if self.second.is_some() { 9 } else { 6 })?;
-        let text_mod = chunks(&self.text.modulation.forward(time)?, if self.text.rest.is_some() { 6 } else { 2 })?;
+        let (image_mod, text_mod) = (self.image.modulation(time)?, self.text.modulation(time)?);
         let normed = normalize(image)?;
-        let [query, key, value] =
-            self.image.attention.forward(&modulate(&normed, &image_mod[0], &image_mod[1])?, heads)?;
-        // Where the text goes no further, its scale stands before its shift.
-        let (shift, scale) = if self.text.rest.is_some() { (0, 1) } else { (1, 0) };
-        let words = modulate(&normalize(text)?, &text_mod[shift], &text_mod[scale])?;
-        let [text_query, text_key, text_value] = self.text.attention.forward(&words, heads)?;
-        let both = |image: &Tensor, text: &Tensor| Tensor::cat(&[image, text], 2);
-        let mixed = mix(&both(&query, &text_query)?, &both(&key, &text_key)?, &both(&value, &text_value)?)?;
+        let image_qkv = self.image.attention.forward(&modulate(&normed, &image_mod[0], &image_mod[1])?, heads)?;
+        let text_qkv = self.text.attention.forward(&modulate(&normalize(text)?, &text_mod[0], &text_mod[1])?, heads)?;
+        let both = |at: usize| Tensor::cat(&[&image_qkv[at], &text_qkv[at]], 2);
+        let mixed = mix(&[both(0)?, both(1)?, both(2)?])?;
         let places = image.dim(1)?;
-        let among = |&(ref qkv, ref out): &(Qkv, Linear)| -> Result<Tensor> {
-            let [query, key, value] = qkv.forward(&modulate(&normed, &image_mod[6], &image_mod[7])?, heads)?;
-            out.forward(&mix(&query, &key, &value)?)?.broadcast_mul(&image_mod[8])
-        };
-        let among = self.second.as_ref().map(among).transpose()?;
         let image_mixed = mixed.narrow(1, 0, places)?.contiguous()?;
         let text_mixed = mixed.narrow(1, places, mixed.dim(1)? - places)?.contiguous()?;
+        let among = |(qkv, out): &(Qkv, Linear)| -> Result<Tensor> {
+            let qkv = qkv.forward(&modulate(&normed, &image_mod[6], &image_mod[7])?, heads)?;
+            out.forward(&mix(&qkv)?)?.broadcast_mul(&image_mod[8])
+        };
+        let among = self.second.as_ref().map(among).transpose()?;
         Ok((
             self.image.finish(image, &image_mixed, among.as_ref(), &image_mod)?,
             self.text.finish(text, &text_mixed, None, &text_mod)?,
@@ -253,6 +248,18 @@ impl Stream {
             attention: Qkv::new(config, names, &attention)?,
             rest: goes_on.then(rest).transpose()?,
         })
+    }
+
+    /// Shift and scale for the attention; where something follows it, its gate, and the same three for the two layers
+    /// after it; in layers of dual attention, the three for the second.
+    fn modulation(&self, time: &Tensor) -> Result<Vec<Tensor>> {
+        let parts = self.modulation.weight().dim(0)? / time.dim(1)?;
+        let mut parts = chunks(&self.modulation.forward(time)?, parts)?;
+        if self.rest.is_none() {
+            // Where the text goes no further, its scale stands before its shift.
+            parts.swap(0, 1);
+        }
+        Ok(parts)
     }
 
     /// `among` is what places told each other, if they did.
@@ -294,7 +301,7 @@ impl Qkv {
     }
 }
 
-fn mix(query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
+fn mix([query, key, value]: &[Tensor; 3]) -> Result<Tensor> {
     let scale = (query.dim(3)? as f64).powf(-0.5);
     join_heads(&attend(query, key, value, scale)?)
 }
