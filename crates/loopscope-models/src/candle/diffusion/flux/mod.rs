@@ -10,6 +10,7 @@ use loopscope_core::backend::{ModelError, Request, TextToImage};
 use loopscope_core::experiment::Picture;
 use serde_json::{Map, Value};
 
+use transformer::CLASS;
 pub(crate) use transformer::{Conditioning, FluxConfig, FluxTransformer};
 pub(crate) use weights::Source;
 #[cfg(test)]
@@ -69,6 +70,10 @@ impl Plan {
     fn read(model: &NativeModel<'_>, files: Files<'_>) -> Result<Self, ModelError> {
         let form = form(files)?;
         let transformer: FluxConfig = files.json("transformer/config.json")?;
+        if transformer.class_name != CLASS {
+            let what = format!("this is a {}, and family flux reads a {CLASS}", transformer.class_name);
+            return Err(files.error("transformer/config.json", what));
+        }
         let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
         let vae: VaeConfig = files.json("vae/config.json")?;
         if transformer.in_channels != 4 * vae.latent_channels {

@@ -11,6 +11,8 @@ use super::super::modulation::{modulate, normalize};
 use super::super::unet::sinusoids;
 use super::weights::{Layer, Source};
 
+/// What diffusers calls the transformer of this family.
+pub(crate) const CLASS: &str = "FluxTransformer2DModel";
 /// Width of the embedding of time and guidance.
 const TIME_WIDTH: usize = 256;
 /// Of the norms of query and key.
@@ -22,6 +24,8 @@ const THETA: f64 = 10_000.0;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct FluxConfig {
+    #[serde(rename = "_class_name")]
+    pub(crate) class_name: String,
     pub(crate) in_channels: usize,
     pub(crate) num_layers: usize,
     pub(crate) num_single_layers: usize,
@@ -36,6 +40,7 @@ pub(crate) struct FluxConfig {
 impl Default for FluxConfig {
     fn default() -> Self {
         Self {
+            class_name: CLASS.to_owned(),
             in_channels: 64,
             num_layers: 19,
             num_single_layers: 38,
