@@ -7,7 +7,6 @@
 mod attention;
 mod clip_text;
 mod flux;
-mod modulation;
 mod noise;
 mod pixels;
 mod resnet;

@@ -1,6 +1,6 @@
 //! The text encoder of FLUX.1 and Stable Diffusion 3: the first half of T5 (`raffel2020`), which candle-transformers has.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{Device, Result, Tensor};
 use candle_nn::{Activation, VarBuilder};
 use candle_transformers::models::t5::{ActivationWithOptionalGating, Config, T5EncoderModel};
 use serde::Deserialize;
@@ -34,14 +34,6 @@ impl T5Config {
 
     const fn epsilon() -> f64 {
         1e-6
-    }
-}
-
-/// Returns what the encoder computes in, for a model that computes in `dtype`: it overflows in half precision.
-pub(crate) const fn dtype(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 => DType::BF16,
-        other => other,
     }
 }
 

@@ -10,12 +10,13 @@ use loopscope_core::backend::{ModelError, Request, TextToImage};
 use loopscope_core::experiment::Picture;
 use serde_json::{Map, Value};
 
-use transformer::CLASS;
-pub(crate) use transformer::{Conditioning, FluxConfig, FluxTransformer};
+pub(crate) use transformer::{Conditioning, FluxConfig, FluxTransformer, normalize};
 pub(crate) use weights::Source;
 #[cfg(test)]
 pub(crate) use weights::{original_names, stacked};
 
+use self::transformer::CLASS;
+pub(super) use self::transformer::modulate;
 use super::super::NativeModel;
 use super::super::device::{self, Placement};
 use super::super::files::Files;
@@ -26,7 +27,7 @@ use super::clip_text::{ClipTextConfig, ClipTextEncoder};
 use super::schedule::SchedulerConfig;
 use super::settings::Settings;
 use super::stable::{WEIGHTS, tokenizer_part};
-use super::t5::{self, T5Config, T5Encoder};
+use super::t5::{T5Config, T5Encoder};
 use super::tokens::FixedTokenizer;
 use super::vae::{VaeConfig, VaeDecoder};
 use super::{Part, failed, open, pixels, present, sample};
@@ -152,7 +153,7 @@ pub(super) fn parts(model: &NativeModel<'_>, files: Files<'_>) -> Result<(Vec<Pa
         tokenizer_part("tokenizer"),
         tokenizer_part("tokenizer_2"),
         Part::weights(files, "text_encoder", "model", dtype, "")?,
-        Part::weights(files, "text_encoder_2", "model", t5::dtype(dtype), "")?,
+        Part::weights(files, "text_encoder_2", "model", text_dtype(dtype), "")?,
     ];
     let settings = &plan.settings;
     let square = 2 * plan.vae.factor();
@@ -176,6 +177,14 @@ pub(super) fn record(
     Ok(())
 }
 
+/// Large language models, T5 among them, overflow in half precision.
+pub(super) const fn text_dtype(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 => DType::BF16,
+        other => other,
+    }
+}
+
 impl Painter {
     /// Loads a pipeline.
     ///
@@ -187,7 +196,7 @@ impl Painter {
         let wrong = |error: candle_core::Error| failed(files.name, &error);
         let as_dtype = |dtype| Placement { device: placement.device.clone(), dtype };
         let clip = ClipTextEncoder::new(&plan.clip, open(files, "text_encoder", "model", placement)?).map_err(wrong)?;
-        let text = as_dtype(t5::dtype(placement.dtype));
+        let text = as_dtype(text_dtype(placement.dtype));
         let t5 = T5Encoder::new(&plan.t5, open(files, "text_encoder_2", "model", &text)?).map_err(wrong)?;
         let source = match &plan.form {
             Form::Diffusers => Source::Diffusers(open(files, "transformer", WEIGHTS, placement)?),

@@ -7,7 +7,6 @@ use candle_core::{D, DType, Device, Result, Tensor};
 use serde::Deserialize;
 
 use super::super::attention::{attend, join_heads};
-use super::super::modulation::{modulate, normalize};
 use super::super::unet::sinusoids;
 use super::weights::{Layer, Source};
 
@@ -15,8 +14,7 @@ use super::weights::{Layer, Source};
 pub(crate) const CLASS: &str = "FluxTransformer2DModel";
 /// Width of the embedding of time and guidance.
 const TIME_WIDTH: usize = 256;
-/// Of the norms of query and key.
-const EPSILON: f32 = 1e-6;
+const EPSILON: f64 = 1e-6;
 /// Rotations turn by 1 / THETA^(i / width).
 const THETA: f64 = 10_000.0;
 
@@ -271,7 +269,7 @@ impl Qkv {
         let (batch, count, width) = outputs.dims3()?;
         let parts = outputs.reshape((batch, count, 3, heads, width / 3 / heads))?;
         let part = |at: usize| parts.narrow(2, at, 1)?.squeeze(2)?.transpose(1, 2)?.contiguous();
-        let norm = |states: Tensor, scale: &Tensor| candle_nn::ops::rms_norm(&states, scale, EPSILON);
+        let norm = |states: Tensor, scale: &Tensor| candle_nn::ops::rms_norm(&states, scale, EPSILON as f32);
         Ok([norm(part(0)?, &self.query_scale)?, norm(part(1)?, &self.key_scale)?, part(2)?])
     }
 }
@@ -298,6 +296,18 @@ impl SingleBlock {
         let out = self.leave.forward(&Tensor::cat(&[mixed, wide], D::Minus1)?)?;
         states + out.broadcast_mul(&modulation[2])?
     }
+}
+
+/// Subtracts the mean and divides by the deviation, without weights, in single precision.
+pub(crate) fn normalize(states: &Tensor) -> Result<Tensor> {
+    let wide = states.to_dtype(DType::F32)?;
+    let centred = wide.broadcast_sub(&wide.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    centred.broadcast_div(&(variance + EPSILON)?.sqrt()?)?.to_dtype(states.dtype())
+}
+
+pub(crate) fn modulate(states: &Tensor, shift: &Tensor, scale: &Tensor) -> Result<Tensor> {
+    states.broadcast_mul(&(scale + 1.0)?)?.broadcast_add(shift)
 }
 
 /// Rotations that tell places apart (`su2024`): neighbours in a head form pairs, which turn with the row and the column.

@@ -22,10 +22,11 @@ use super::super::files::Files;
 use super::super::options;
 use super::attention::SCORES_MAX;
 use super::clip_text::ClipTextConfig;
+use super::flux::text_dtype;
 use super::schedule::SchedulerConfig;
 use super::settings::Settings;
 use super::stable::{WEIGHTS, tokenizer_part};
-use super::t5::{self, T5Config};
+use super::t5::T5Config;
 use super::vae::{VaeConfig, VaeDecoder};
 use super::{Part, failed, open, pixels, sample};
 
@@ -174,7 +175,7 @@ pub(super) fn parts(model: &NativeModel<'_>, files: Files<'_>) -> Result<(Vec<Pa
     }
     if plan.t5.is_some() {
         parts.push(tokenizer_part(T5.0));
-        parts.push(Part::weights(files, T5.1, "model", t5::dtype(dtype), "")?);
+        parts.push(Part::weights(files, T5.1, "model", text_dtype(dtype), "")?);
     }
     Ok((parts, plan.working_bytes()))
 }

@@ -7,7 +7,8 @@ use loopscope_core::backend::ModelError;
 use super::super::super::device::Placement;
 use super::super::super::files::Files;
 use super::super::clip_text::{ClipText, ClipTextConfig, ClipTextEncoder};
-use super::super::t5::{self, T5Config, T5Encoder};
+use super::super::flux::text_dtype;
+use super::super::t5::{T5Config, T5Encoder};
 use super::super::tokens::FixedTokenizer;
 use super::super::{failed, open};
 use super::transformer::Conditioning;
@@ -51,7 +52,7 @@ impl Texts {
             Ok((FixedTokenizer::clip(files, tokenizer)?, encoder, config.max_position_embeddings))
         };
         let third = |config: &T5Config| -> Result<_, ModelError> {
-            let placement = Placement { device: placement.device.clone(), dtype: t5::dtype(placement.dtype) };
+            let placement = Placement { device: placement.device.clone(), dtype: text_dtype(placement.dtype) };
             let encoder = T5Encoder::new(config, open(files, T5.1, "model", &placement)?).map_err(wrong)?;
             Ok((FixedTokenizer::t5(files, T5.0)?, encoder))
         };

@@ -8,8 +8,7 @@ use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{Linear, Module, VarBuilder, linear};
 
 use super::super::attention::{attend, join_heads, split_heads};
-use super::super::flux::pack;
-use super::super::modulation::{modulate, normalize};
+use super::super::flux::{modulate, normalize, pack};
 use super::super::unet::sinusoids;
 use super::config::{PATCH, Sd3Config};
 
