@@ -14,6 +14,8 @@ pub(crate) enum Family {
     StableDiffusion,
     /// Stable Diffusion XL and SDXL-Turbo.
     StableDiffusionXl,
+    /// Stable Diffusion 3 and 3.5.
+    StableDiffusion3,
     /// FLUX.1 schnell and dev.
     Flux,
     /// BLIP captioning.
@@ -42,9 +44,10 @@ pub(crate) enum Family {
 
 impl Family {
     /// All families, captioners after painters, embedders last.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::StableDiffusion,
         Self::StableDiffusionXl,
+        Self::StableDiffusion3,
         Self::Flux,
         Self::Blip,
         Self::Moondream,
@@ -64,6 +67,7 @@ impl Family {
         match self {
             Self::StableDiffusion => "stable-diffusion",
             Self::StableDiffusionXl => "stable-diffusion-xl",
+            Self::StableDiffusion3 => "stable-diffusion-3",
             Self::Flux => "flux",
             Self::Blip => "blip",
             Self::Moondream => "moondream",
@@ -87,7 +91,9 @@ impl Family {
     /// Returns the kinds of model that a checkpoint of this family can be, the usual one first; never empty.
     pub(crate) const fn kinds(self) -> &'static [ModelKind] {
         match self {
-            Self::StableDiffusion | Self::StableDiffusionXl | Self::Flux => &[ModelKind::TextToImage],
+            Self::StableDiffusion | Self::StableDiffusionXl | Self::StableDiffusion3 | Self::Flux => {
+                &[ModelKind::TextToImage]
+            }
             Self::Blip | Self::Moondream => &[ModelKind::ImageToText],
             Self::Bert | Self::Mpnet | Self::Roberta | Self::NomicBert | Self::Qwen3Embed | Self::ModernBert => {
                 &[ModelKind::TextEmbedder]

@@ -180,7 +180,7 @@ pub(crate) static CATALOGUE: [Known; 36] = [
             "Stable Diffusion 3.5 Medium",
         )
         .gated()
-        .not_native(NO_PORT)
+        .native(Family::StableDiffusion3)
         .served_by(PAINTING_SERVERS),
     PAINTER
         .named("ZImageTurbo", "Tongyi-MAI/Z-Image-Turbo", "Apache-2.0", 10_300, "Z-Image-Turbo, 8 steps")

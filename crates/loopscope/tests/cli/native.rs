@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::support::{Place, content};
 
 /// Painters, captioners and embedders of the parity tests, by name: family, folder, and what else their section says.
-const MODELS: [(&str, &str, &str, &str); 10] = [
+const MODELS: [(&str, &str, &str, &str); 11] = [
     ("TinySD", "stable-diffusion", "fixtures/diffusion/sd15", "parameters = { width = 48, height = 32, steps = 2 }"),
     ("TinyXL", "stable-diffusion-xl", "fixtures/diffusion/sdxl-turbo", "parameters = { width = 32, height = 32 }"),
+    ("TinySD3", "stable-diffusion-3", "fixtures/diffusion/sd35", "parameters = { width = 32, height = 48, steps = 2 }"),
     ("TinyFlux", "flux", "fixtures/diffusion/flux-schnell", "parameters = { width = 32, height = 32, steps = 2 }"),
     ("TinyBlip", "blip", "parity/blip", ""),
     ("TinyMoon", "moondream", "parity/moondream", "parameters = { max_tokens = 8 }"),
@@ -34,7 +35,7 @@ fn place() -> Place {
         "native.toml",
         r#"
 name = "native"
-networks = [["TinySD", "TinyBlip"], ["TinyXL", "TinyMoon"], ["TinyFlux", "DummyI2T"], ["DummyT2I", "TinyBlip"], ["DummyT2I", "TinyMoon25"]]
+networks = [["TinySD", "TinyBlip"], ["TinyXL", "TinyMoon"], ["TinyFlux", "DummyI2T"], ["DummyT2I", "TinyMoon25"], ["TinySD3", "TinyBlip"]]
 prompts = ["a red circle", "ein blauer Grund"]
 seeds = [7]
 embedding_models = ["TinyQwen", "TinyBert", "TinyClip", "TinyDino"]

@@ -1,4 +1,4 @@
-//! Painters: Stable Diffusion 1, 2, XL with their Turbo forms, and FLUX.1, from files in the layout of diffusers.
+//! Painters: Stable Diffusion 1, 2, XL with their Turbo forms, 3 and 3.5, and FLUX.1, from files in the layout of diffusers.
 //!
 //! A picture is a function of prompt, seed, parameters and files. Noise and schedules are ours (`noise`, `schedule`);
 //! pictures of a batch are painted one after the other, so that none depends on another. Each part is held to the
@@ -12,6 +12,7 @@ mod pixels;
 mod resnet;
 mod sample;
 mod schedule;
+mod sd3;
 mod settings;
 mod stable;
 mod t5;
@@ -32,7 +33,7 @@ pub(crate) use settings::parameters;
 use super::device::{self, Placement};
 use super::fault::failed;
 use super::files::Files;
-use super::weights::{Weights, as_stored, shards};
+use super::weights::{Weights, are_there, as_stored, shards};
 use super::{NativeInfo, NativeModel};
 use crate::family::Family;
 
@@ -45,6 +46,7 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
     let files = Files { name: model.name.as_str(), directory: model.directory };
     let (parts, working) = match model.family {
         Family::Flux => flux::parts(model, files)?,
+        Family::StableDiffusion3 => sd3::parts(model, files)?,
         _ => stable::parts(model, files)?,
     };
     let mut names = Vec::new();
@@ -75,6 +77,7 @@ pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, Mod
     let mut parameters = model.parameters.clone();
     match model.family {
         Family::Flux => flux::record(model, files, &mut parameters)?,
+        Family::StableDiffusion3 => sd3::record(model, files, &mut parameters)?,
         _ => stable::record(model, files, &mut parameters)?,
     }
     Ok(parameters)
@@ -90,6 +93,7 @@ pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     let placement = device::open(model)?;
     Ok(LoadedModel::TextToImage(match model.family {
         Family::Flux => Box::new(flux::Painter::load(model, files, &placement)?),
+        Family::StableDiffusion3 => Box::new(sd3::Painter::load(model, files, &placement)?),
         _ => Box::new(stable::Painter::load(model, files, &placement)?),
     }))
 }
@@ -125,10 +129,8 @@ impl Part {
 /// Returns the stem of the weights of a part: those in half precision where there are no others.
 fn present(files: Files<'_>, directory: &str, stem: &str) -> String {
     let plain = format!("{directory}/{stem}");
-    let there =
-        |stem: &str| files.has(&format!("{stem}.safetensors")) || files.has(&format!("{stem}.safetensors.index.json"));
     let half = format!("{plain}.fp16");
-    if !there(&plain) && there(&half) { half } else { plain }
+    if !are_there(&files, &plain) && are_there(&files, &half) { half } else { plain }
 }
 
 /// Opens the weights of a part.
