@@ -152,34 +152,40 @@ def schedule_cases():
                 shift=3.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=1.15), steps, tokens
 
 
-def write_schedules(out):
-    cases = []
-    for name, scheduler, steps, tokens in schedule_cases():
-        config = {key: value for key, value in scheduler.config.items()
-                  if not key.startswith("_") or key == "_class_name"}
-        config["_class_name"] = type(scheduler).__name__
-        if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
-            mu = calculate_shift(tokens, scheduler.config.base_image_seq_len, scheduler.config.max_image_seq_len,
-                                 scheduler.config.base_shift, scheduler.config.max_shift)
+def schedule_case(seed, name, scheduler, steps, tokens, even=True):
+    """One walk of a scheduler; `even` levels down to 1 / steps are what FLUX.1's pipeline passes to it."""
+    config = {key: value for key, value in scheduler.config.items()
+              if not key.startswith("_") or key == "_class_name"}
+    config["_class_name"] = type(scheduler).__name__
+    if isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
+        mu = calculate_shift(tokens, scheduler.config.base_image_seq_len, scheduler.config.max_image_seq_len,
+                             scheduler.config.base_shift, scheduler.config.max_shift)
+        if even:
             scheduler.set_timesteps(sigmas=np.linspace(1.0, 1 / steps, steps), mu=mu)
-            initial = 1.0
         else:
-            scheduler.set_timesteps(steps)
-            initial = float(scheduler.init_noise_sigma)
-        generator = torch.Generator().manual_seed(len(cases))
-        sample = noise(0, 0, (2,)) * initial
-        inputs, outputs = [], []
-        with OurNoise(0):
-            for timestep in scheduler.timesteps:
-                seen = sample if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else \
-                    scheduler.scale_model_input(sample, timestep)
-                output = torch.randn(2, generator=generator)
-                sample = scheduler.step(output, timestep, sample).prev_sample
-                inputs.append(seen.tolist())
-                outputs.append(output.tolist())
-        cases.append({"name": name, "config": config, "steps": steps, "tokens": tokens, "initial_scale": initial,
-                      "timesteps": [float(t) for t in scheduler.timesteps], "inputs": inputs, "outputs": outputs,
-                      "last": sample.tolist()})
+            scheduler.set_timesteps(steps, mu=mu)
+        initial = 1.0
+    else:
+        scheduler.set_timesteps(steps)
+        initial = float(scheduler.init_noise_sigma)
+    generator = torch.Generator().manual_seed(seed)
+    sample = noise(0, 0, (2,)) * initial
+    inputs, outputs = [], []
+    with OurNoise(0):
+        for timestep in scheduler.timesteps:
+            seen = sample if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else \
+                scheduler.scale_model_input(sample, timestep)
+            output = torch.randn(2, generator=generator)
+            sample = scheduler.step(output, timestep, sample).prev_sample
+            inputs.append(seen.tolist())
+            outputs.append(output.tolist())
+    return {"name": name, "config": config, "steps": steps, "tokens": tokens, "initial_scale": initial,
+            "timesteps": [float(t) for t in scheduler.timesteps], "inputs": inputs, "outputs": outputs,
+            "last": sample.tolist()}
+
+
+def write_schedules(out):
+    cases = [schedule_case(index, *case) for index, case in enumerate(schedule_cases())]
     (out / "schedules.json").write_text("[\n" + ",\n".join(json.dumps(case) for case in cases) + "\n]\n")
 
 

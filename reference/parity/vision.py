@@ -1,6 +1,4 @@
-"""Image embedders and captioners: tiny checkpoints and what transformers gives for the same pictures."""
-
-import json
+"""Image embedders and BLIP: tiny checkpoints and what transformers gives for the same pictures."""
 
 import torch
 import transformers
@@ -144,78 +142,8 @@ def blip():
            last_logits=logits)
 
 
-def moondream():
-    """The authors' program is not in transformers: SigLIP's layers, a projection and Phi are, wired and named as there."""
-    from safetensors.torch import save_file
-
-    tokenizer = common.byte_bpe(["<|endoftext|>"])
-    width, heads, side, patch = 32, 4, 32, 8
-    vision = common.shake(transformers.SiglipVisionModel(transformers.SiglipVisionConfig(
-        hidden_size=24, intermediate_size=40, num_hidden_layers=2, num_attention_heads=4, image_size=side,
-        patch_size=patch, layer_norm_eps=1e-5, vision_use_head=False)))
-    phi = common.shake(transformers.PhiForCausalLM(transformers.PhiConfig(
-        vocab_size=tokenizer.get_vocab_size(), hidden_size=width, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=heads, num_key_value_heads=heads, partial_rotary_factor=0.5, hidden_act="gelu_new",
-        layer_norm_eps=1e-5, max_position_embeddings=128, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-        resid_pdrop=0.0, embd_pdrop=0.0, attention_dropout=0.0)), scale=0.4)
-    # As for BLIP: answers about the four pictures are to differ.
-    project = common.shake(torch.nn.Sequential(torch.nn.Linear(24, 64), torch.nn.GELU(approximate="tanh"),
-                                               torch.nn.Linear(64, width)), scale=0.6)
-    state, at = {}, "vision_encoder.encoder.model.visual."
-    their = {name.removeprefix("vision_model."): tensor for name, tensor in vision.state_dict().items()}
-    state[at + "patch_embed.linear.weight"] = their["embeddings.patch_embedding.weight"].flatten(1)
-    state[at + "patch_embed.linear.bias"] = their["embeddings.patch_embedding.bias"]
-    state[at + "pos_embed"] = their["embeddings.position_embedding.weight"][None]
-    for layer in range(2):
-        source, target = f"encoder.layers.{layer}.", at + f"blocks.{layer}."
-        for kind in ("weight", "bias"):
-            state[target + f"attn.qkv.{kind}"] = torch.cat(
-                [their[source + f"self_attn.{part}_proj.{kind}"] for part in "qkv"])
-            for ours, theirs in [("attn.proj", "self_attn.out_proj"), ("mlp.fc1", "mlp.fc1"), ("mlp.fc2", "mlp.fc2"),
-                                 ("norm1", "layer_norm1"), ("norm2", "layer_norm2")]:
-                state[target + f"{ours}.{kind}"] = their[source + f"{theirs}.{kind}"]
-    for kind in ("weight", "bias"):
-        state[at + f"norm.{kind}"] = their[f"post_layernorm.{kind}"]
-        state[f"vision_encoder.projection.mlp.fc1.{kind}"] = getattr(project[0], kind)
-        state[f"vision_encoder.projection.mlp.fc2.{kind}"] = getattr(project[2], kind)
-    their, at = phi.state_dict(), "text_model.transformer."
-    state[at + "embd.wte.weight"] = their["model.embed_tokens.weight"]
-    for layer in range(2):
-        source, target = f"model.layers.{layer}.", at + f"h.{layer}."
-        for kind in ("weight", "bias"):
-            state[target + f"mixer.Wqkv.{kind}"] = torch.cat(
-                [their[source + f"self_attn.{part}_proj.{kind}"] for part in "qkv"])
-            for ours, theirs in [("ln", "input_layernorm"), ("mixer.out_proj", "self_attn.dense"),
-                                 ("mlp.fc1", "mlp.fc1"), ("mlp.fc2", "mlp.fc2")]:
-                state[target + f"{ours}.{kind}"] = their[source + f"{theirs}.{kind}"]
-    for kind in ("weight", "bias"):
-        state[f"text_model.lm_head.ln.{kind}"] = their[f"model.final_layernorm.{kind}"]
-        state[f"text_model.lm_head.linear.{kind}"] = their[f"lm_head.{kind}"]
-    path = common.folder("moondream")
-    save_file({name: tensor.detach().clone().contiguous() for name, tensor in state.items()}, path / "model.safetensors")
-    # The real config has no such keys; the sizes of the real model are the defaults.
-    shape = dict(text_config=dict(n_head=heads, rotary_dim=4, n_positions=128), vision_config=dict(num_heads=4))
-    (path / "config.json").write_text(json.dumps(dict(model_type="moondream1", **shape), indent=2) + "\n")
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>").save_pretrained(path)
-    question = "What is in the picture?"
-    asked = tokenizer.encode(f"\n\nQuestion: {question}\n\nAnswer:").ids
-    processor = SiglipImageProcessorPil(size={"height": side, "width": side})
-    rows, ids = [], []
-    with torch.no_grad():
-        for tensor in pixels(processor):
-            seen = project(vision(pixel_values=tensor).last_hidden_state)
-            words = phi.get_input_embeddings()
-            begin = torch.cat([words(torch.tensor([[0]])), seen, words(torch.tensor([asked]))], dim=1)
-            made = phi.generate(inputs_embeds=begin, attention_mask=torch.ones(begin.shape[:2], dtype=torch.long),
-                                max_new_tokens=12, do_sample=False, num_beams=1)[0].tolist()
-            rows.append(seen[0, 0])
-            ids.append(made[: made.index(0)] if 0 in made else made)
-    common.expect(path, made_by=f"transformers {transformers.__version__}", question=question, tokens_max=12,
-                  rows=rows, ids=ids, answers=[tokenizer.decode(row).strip() for row in ids])
-
-
 if __name__ == "__main__":
     common.save_pictures()
-    for make in (clip, siglip, dinov2, blip, moondream):
+    for make in (clip, siglip, dinov2, blip):
         make()
         print(make.__name__, "made")

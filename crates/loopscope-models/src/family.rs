@@ -14,13 +14,15 @@ pub(crate) enum Family {
     StableDiffusion,
     /// Stable Diffusion XL and SDXL-Turbo.
     StableDiffusionXl,
+    /// Stable Diffusion 3 and 3.5.
+    StableDiffusion3,
     /// FLUX.1 schnell and dev.
     Flux,
     /// Z-Image and Z-Image-Turbo.
     ZImage,
     /// BLIP captioning.
     Blip,
-    /// Moondream 2.
+    /// Moondream 2, in the layouts of early 2024 and of 2025.
     Moondream,
     /// BERT sentence embedders, such as MiniLM.
     Bert,
@@ -44,9 +46,10 @@ pub(crate) enum Family {
 
 impl Family {
     /// All families, captioners after painters, embedders last.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::StableDiffusion,
         Self::StableDiffusionXl,
+        Self::StableDiffusion3,
         Self::Flux,
         Self::ZImage,
         Self::Blip,
@@ -67,6 +70,7 @@ impl Family {
         match self {
             Self::StableDiffusion => "stable-diffusion",
             Self::StableDiffusionXl => "stable-diffusion-xl",
+            Self::StableDiffusion3 => "stable-diffusion-3",
             Self::Flux => "flux",
             Self::ZImage => "z-image",
             Self::Blip => "blip",
@@ -91,7 +95,9 @@ impl Family {
     /// Returns the kinds of model that a checkpoint of this family can be, the usual one first; never empty.
     pub(crate) const fn kinds(self) -> &'static [ModelKind] {
         match self {
-            Self::StableDiffusion | Self::StableDiffusionXl | Self::Flux | Self::ZImage => &[ModelKind::TextToImage],
+            Self::StableDiffusion | Self::StableDiffusionXl | Self::StableDiffusion3 | Self::Flux | Self::ZImage => {
+                &[ModelKind::TextToImage]
+            }
             Self::Blip | Self::Moondream => &[ModelKind::ImageToText],
             Self::Bert | Self::Mpnet | Self::Roberta | Self::NomicBert | Self::Qwen3Embed | Self::ModernBert => {
                 &[ModelKind::TextEmbedder]

@@ -287,7 +287,7 @@ fn wanted(names: &[String]) -> Vec<String> {
             return false;
         }
         // Other programs' forms of the same weights, and a filter that no native model has.
-        if ["onnx", "openvino", "safety_checker", "coreml", "flax"]
+        if ["onnx", "openvino", "safety_checker", "coreml", "flax", "text_encoders"]
             .iter()
             .any(|other| folder.split('/').any(|part| part == *other))
         {
@@ -297,7 +297,16 @@ fn wanted(names: &[String]) -> Vec<String> {
             let beside = |name: String| if folder.is_empty() { name } else { format!("{folder}/{name}") };
             // At the root of a pipeline lie the same weights in one piece.
             let is_again = stem.contains("non_ema") || (is_pipeline && folder.is_empty());
-            return !is_again && !has(beside(format!("{stem}.fp16.safetensors")));
+            // Of shards, the precision stands before their number.
+            let half = match stem.rsplit_once("-of-").and_then(|(start, count)| Some((start.rsplit_once('-')?, count)))
+            {
+                Some(((stem, number), count)) => format!("{stem}.fp16-{number}-of-{count}.safetensors"),
+                None => format!("{stem}.fp16.safetensors"),
+            };
+            return !is_again && !has(beside(half));
+        }
+        if let Some(stem) = name.strip_suffix(".safetensors.index.json") {
+            return !has(format!("{stem}.safetensors.index.fp16.json"));
         }
         let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
         matches!(extension, "json" | "txt" | "model") && !file.starts_with('.') && !file.contains("README")
@@ -337,6 +346,36 @@ mod tests {
             ]
         );
         let sharded = names(&[
+            "model_index.json",
+            "sd3.5_medium.safetensors",
+            "text_encoders/t5xxl_fp16.safetensors",
+            "text_encoder_3/config.json",
+            "text_encoder_3/model-00001-of-00002.safetensors",
+            "text_encoder_3/model-00002-of-00002.safetensors",
+            "text_encoder_3/model.fp16-00001-of-00002.safetensors",
+            "text_encoder_3/model.fp16-00002-of-00002.safetensors",
+            "text_encoder_3/model.safetensors.index.fp16.json",
+            "text_encoder_3/model.safetensors.index.json",
+            "tokenizer_3/spiece.model",
+            "tokenizer_3/tokenizer.json",
+            "transformer/diffusion_pytorch_model-00001-of-00002.safetensors",
+            "transformer/diffusion_pytorch_model.safetensors.index.json",
+        ]);
+        assert_eq!(
+            wanted(&sharded),
+            [
+                "model_index.json",
+                "text_encoder_3/config.json",
+                "text_encoder_3/model.fp16-00001-of-00002.safetensors",
+                "text_encoder_3/model.fp16-00002-of-00002.safetensors",
+                "text_encoder_3/model.safetensors.index.fp16.json",
+                "tokenizer_3/spiece.model",
+                "tokenizer_3/tokenizer.json",
+                "transformer/diffusion_pytorch_model-00001-of-00002.safetensors",
+                "transformer/diffusion_pytorch_model.safetensors.index.json"
+            ]
+        );
+        let whole = names(&[
             "assets/showcase.jpg",
             "model_index.json",
             "scheduler/scheduler_config.json",
@@ -348,7 +387,7 @@ mod tests {
             "transformer/diffusion_pytorch_model-00002-of-00003.safetensors",
             "transformer/diffusion_pytorch_model.safetensors.index.json",
         ]);
-        assert_eq!(wanted(&sharded), sharded[1..]);
+        assert_eq!(wanted(&whole), whole[1..]);
         let embedder = names(&[
             "model.safetensors",
             "config.json",

@@ -18,7 +18,7 @@ use super::pixels::{self, Number, Preparation};
 use super::tokens::{self, Tokens};
 use super::vision::{CONFIG, ClipVision, Patches, STEM, Tower, activation, check_sides, heads, patch_linear, squares};
 use super::weights::{Weights, as_stored, shards};
-use super::{NativeInfo, NativeModel, device, options};
+use super::{NativeInfo, NativeModel, device, fault, options};
 
 /// Most pictures in a call.
 const BATCH_MAX: usize = 16;
@@ -186,7 +186,7 @@ impl Captioner {
     }
 
     fn caption(&self, picture: &Picture, threads: Threads) -> Result<String, ModelError> {
-        let failed = |error: candle_core::Error| ModelError::permanent(format!("{}: {error}", self.name));
+        let failed = |error: candle_core::Error| fault::failed(&self.name, &error);
         let ids = self.caption_ids(picture, threads).map_err(failed)?;
         // The first token stands for no text, and is in no vocabulary of the base model.
         Ok(self.tokens.decode(ids.get(1..).unwrap_or_default())?.trim().to_owned())

@@ -6,6 +6,7 @@ use std::ops::Range;
 use candle_core::{Result, Tensor};
 use loopscope_core::backend::ModelError;
 
+use super::fault;
 use super::kernels::{Activation, Threads};
 use super::ops::{self, Attention, Linear, Norm, Positions};
 use super::weights::Weights;
@@ -180,7 +181,7 @@ impl Parts<'_> {
     }
 }
 
-/// Returns candle's error as ours.
+/// Returns an error of making layers from weights.
 pub(crate) fn failed(error: candle_core::Error) -> ModelError {
-    ModelError::permanent(error.to_string())
+    fault::failed("weights", &error)
 }

@@ -4,7 +4,7 @@ use loopscope_core::backend::RegistryError;
 use loopscope_core::experiment::{ModelKind, ModelName};
 use serde_json::{Map, Value};
 
-use super::{device, diffusion};
+use super::{device, diffusion, moondream};
 use crate::family::Family;
 
 /// What a parameter may be.
@@ -54,17 +54,18 @@ pub(crate) fn table(family: Family, kind: ModelKind) -> Vec<Parameter> {
         Parameter::new("dtype", Fits::OneOf(&["f32", "f16", "bf16"]), "f32"),
     ];
     match family {
-        Family::StableDiffusion | Family::StableDiffusionXl | Family::Flux | Family::ZImage => {
+        Family::StableDiffusion
+        | Family::StableDiffusionXl
+        | Family::StableDiffusion3
+        | Family::Flux
+        | Family::ZImage => {
             table.extend(diffusion::parameters(family));
         }
         Family::Blip => {
             table.push(Parameter::new("prompt", Fits::Text, ""));
             table.push(Parameter::new("max_tokens", Fits::Integer(1, 512), 20));
         }
-        Family::Moondream => {
-            table.push(Parameter::new("prompt", Fits::Text, "Describe this image."));
-            table.push(Parameter::new("max_tokens", Fits::Integer(1, 1024), 128));
-        }
+        Family::Moondream => table.extend(moondream::parameters()),
         Family::Bert
         | Family::Mpnet
         | Family::Roberta

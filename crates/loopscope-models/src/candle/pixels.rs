@@ -10,6 +10,9 @@ use super::resample::{Filter, resize};
 /// The file that says how.
 pub(crate) const FILE: &str = "preprocessor_config.json";
 
+/// Longest side of a picture that a model may want; none known wants more than a few thousand.
+pub(crate) const SIDE_MAX: usize = 1 << 14;
+
 /// What a size is in a config: the sides, the shorter side, or one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -111,6 +114,9 @@ impl Preparation {
             Resize::Shortest(side) => [side, side],
         };
         let sides = crop.unwrap_or(smallest);
+        if let Some(side) = smallest.into_iter().find(|side| *side > SIDE_MAX) {
+            return error(&format!("size: expected sides up to {SIDE_MAX}, got {side}"));
+        }
         if sides.contains(&0) || smallest.iter().zip(sides).any(|(smallest, side)| *smallest < side) {
             return error("crop_size: expected sides from 1 to those of `size`");
         }

@@ -2,7 +2,7 @@
 
 use loopscope_core::backend::ModelError;
 use serde::Deserialize;
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::{PostProcessor, Tokenizer, TruncationParams};
 
 use super::files::Files;
 
@@ -47,6 +47,12 @@ impl Tokens {
     /// [`ModelError`] when that leaves no room for the tokens that it adds.
     pub(crate) fn cut(&mut self, length: usize) -> Result<(), ModelError> {
         let place = self.place.clone();
+        let ends = self.tokenizer.get_post_processor().map_or(0, |ends| ends.added_tokens(false));
+        if length <= ends {
+            let what =
+                format!("{place}: expected room for more than the {ends} tokens at the ends of a text, got {length}");
+            return Err(ModelError::permanent(what));
+        }
         let cut = self
             .tokenizer
             .with_truncation(Some(TruncationParams { max_length: length, ..TruncationParams::default() }));

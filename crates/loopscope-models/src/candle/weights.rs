@@ -31,6 +31,19 @@ struct Index {
     weight_map: BTreeMap<String, String>,
 }
 
+/// Returns the names that the index of the shards of `STEM.safetensors` may have: `model.fp16` is published as
+/// `model.safetensors.index.fp16.json`.
+fn indices(stem: &str) -> Vec<String> {
+    let mut names = vec![format!("{stem}.safetensors.index.json")];
+    names.extend(stem.strip_suffix(".fp16").map(|stem| format!("{stem}.safetensors.index.fp16.json")));
+    names
+}
+
+/// Returns whether the weights `STEM.safetensors` are there, whole or as an index of shards.
+pub(crate) fn are_there(files: &Files<'_>, stem: &str) -> bool {
+    files.has(&format!("{stem}.safetensors")) || indices(stem).iter().any(|index| files.has(index))
+}
+
 /// Returns the files that hold the weights `STEM.safetensors`: that one, or the shards that its index names.
 ///
 /// # Errors
@@ -42,8 +55,7 @@ pub(crate) fn shards(files: &Files<'_>, stem: &str) -> Result<Vec<String>, Model
         return Ok(vec![single]);
     }
     let folder = stem.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-    let index = format!("{stem}.safetensors.index.json");
-    if files.has(&index) {
+    if let Some(index) = indices(stem).into_iter().find(|index| files.has(index)) {
         let named: Index = files.json(&index)?;
         let mut shards: Vec<String> = named.weight_map.into_values().map(|file| format!("{folder}{file}")).collect();
         shards.sort_unstable();
@@ -102,6 +114,11 @@ impl Weights {
     /// Whether there is a tensor of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.stored.contains_key(name)
+    }
+
+    /// Returns what the files call a tensor of ours.
+    pub(crate) fn stored(&self, name: &str) -> Option<&str> {
+        self.stored.get(name).map(String::as_str)
     }
 
     /// Returns our names of all tensors, in order.

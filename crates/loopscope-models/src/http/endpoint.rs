@@ -74,7 +74,7 @@ impl Endpoint {
             .max_redirects_will_error(false)
             .user_agent(concat!("loopscope/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
-            // Nothing is unpacked, so that nothing can swell.
+            // Nothing is unpacked, so that nothing can swell; with `hub` it is, within the limit of `read`.
             .accept_encoding("identity")
             .timeout_connect(Some(config.connect_timeout))
             .timeout_per_read(Some(config.idle_timeout))

@@ -188,7 +188,7 @@ pub(crate) static CATALOGUE: [Known; 36] = [
             "Stable Diffusion 3.5 Medium",
         )
         .gated()
-        .not_native(NO_PORT)
+        .native(Family::StableDiffusion3)
         .served_by(PAINTING_SERVERS),
     PAINTER
         .named("ZImageTurbo", "Tongyi-MAI/Z-Image-Turbo", "Apache-2.0", 10_300, "Z-Image-Turbo, 8 steps")
@@ -227,7 +227,7 @@ pub(crate) static CATALOGUE: [Known; 36] = [
     DESCRIBER
         .named("Moondream", "vikhyatk/moondream2", "Apache-2.0", 1_930, "Moondream 2")
         .at("2025-01-09")
-        .not_native("the revision of 2025-01-09 is laid out unlike those that this program reads")
+        .native(Family::Moondream)
         .served_by(&[Dialect::Ollama]),
     DESCRIBER
         .named("Moondream2024", "vikhyatk/moondream2", "Apache-2.0", 1_860, "Moondream 2 of 2024")

@@ -125,7 +125,7 @@ impl ModelRegistry {
         self
     }
 
-    /// Returns the user's file, if there is one.
+    /// Returns the user's file, if one was read.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
@@ -164,6 +164,15 @@ impl ModelRegistry {
             servers: known.map(servers_of).unwrap_or_default(),
             about: known.map_or_else(String::new, |known| known.about.to_owned()),
         };
+        // Of the user's file, also in a build that cannot read the files.
+        match self.file.models.get(name).map(|given| &given.place) {
+            Some(Place::Directory { directory, family, .. }) => {
+                listing.family = Some(family.as_str());
+                listing.about = directory.display().to_string();
+            }
+            Some(Place::Repository { family, .. }) => listing.family = Some(family.as_str()),
+            Some(Place::Remote(_)) | None => {}
+        }
         match meaning {
             Meaning::Dummy => {
                 let info = BuiltinRegistry.info(name, &Map::new()).ok()?;

@@ -24,7 +24,7 @@ pub(crate) struct ClipTextConfig {
     #[serde(default = "ClipTextConfig::epsilon")]
     layer_norm_eps: f64,
     #[serde(default)]
-    projection_dim: usize,
+    pub(crate) projection_dim: usize,
     /// Files of the first years say 2, where no text has an end; then the largest id is the end.
     #[serde(default = "ClipTextConfig::end")]
     eos_token_id: u32,

@@ -1,5 +1,5 @@
-//! Painters: Stable Diffusion 1, 2, XL with their Turbo forms, FLUX.1 and Z-Image, from files in the layout of
-//! diffusers.
+//! Painters: Stable Diffusion 1, 2, XL with their Turbo forms, 3 and 3.5, FLUX.1 and Z-Image, from files in the layout
+//! of diffusers.
 //!
 //! A picture is a function of prompt, seed, parameters and files. Noise and schedules are ours (`noise`, `schedule`);
 //! pictures of a batch are painted one after the other, so that none depends on another. Each part is held to the
@@ -14,6 +14,7 @@ mod resnet;
 mod rotation;
 mod sample;
 mod schedule;
+mod sd3;
 mod settings;
 mod stable;
 mod t5;
@@ -33,8 +34,9 @@ use serde_json::{Map, Value};
 pub(crate) use settings::parameters;
 
 use super::device::{self, Placement};
+use super::fault::failed;
 use super::files::Files;
-use super::weights::{Weights, as_stored, shards};
+use super::weights::{Weights, are_there, as_stored, shards};
 use super::{NativeInfo, NativeModel};
 use crate::family::Family;
 
@@ -47,6 +49,7 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
     let files = Files { name: model.name.as_str(), directory: model.directory };
     let (parts, working) = match model.family {
         Family::Flux => flux::parts(model, files)?,
+        Family::StableDiffusion3 => sd3::parts(model, files)?,
         Family::ZImage => zimage::parts(model, files)?,
         _ => stable::parts(model, files)?,
     };
@@ -78,6 +81,7 @@ pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, Mod
     let mut parameters = model.parameters.clone();
     match model.family {
         Family::Flux => flux::record(model, files, &mut parameters)?,
+        Family::StableDiffusion3 => sd3::record(model, files, &mut parameters)?,
         Family::ZImage => zimage::record(model, files, &mut parameters)?,
         _ => stable::record(model, files, &mut parameters)?,
     }
@@ -94,6 +98,7 @@ pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     let placement = device::open(model)?;
     Ok(LoadedModel::TextToImage(match model.family {
         Family::Flux => Box::new(flux::Painter::load(model, files, &placement)?),
+        Family::StableDiffusion3 => Box::new(sd3::Painter::load(model, files, &placement)?),
         Family::ZImage => Box::new(zimage::Painter::load(model, files, &placement)?),
         _ => Box::new(stable::Painter::load(model, files, &placement)?),
     }))
@@ -130,10 +135,8 @@ impl Part {
 /// Returns the stem of the weights of a part: those in half precision where there are no others.
 fn present(files: Files<'_>, directory: &str, stem: &str) -> String {
     let plain = format!("{directory}/{stem}");
-    let there =
-        |stem: &str| files.has(&format!("{stem}.safetensors")) || files.has(&format!("{stem}.safetensors.index.json"));
     let half = format!("{plain}.fp16");
-    if !there(&plain) && there(&half) { half } else { plain }
+    if !are_there(&files, &plain) && are_there(&files, &half) { half } else { plain }
 }
 
 /// Opens the weights of a part.
@@ -144,18 +147,4 @@ fn open(
     placement: &Placement,
 ) -> Result<VarBuilder<'static>, ModelError> {
     Ok(Weights::open(&files, &present(files, directory, stem), placement, as_stored)?.into_builder())
-}
-
-/// Turns an error of candle into one of the model; running out of memory may pass.
-fn failed(what: &str, error: &candle_core::Error) -> ModelError {
-    let text = error.to_string();
-    // Errors of weights name the model themselves.
-    let line = text.lines().next().unwrap_or_default();
-    let message = if line.starts_with(&format!("{what}: ")) { line.to_owned() } else { format!("{what}: {line}") };
-    let lower = text.to_lowercase();
-    if lower.contains("out of memory") || lower.contains("out_of_memory") {
-        ModelError::transient(message)
-    } else {
-        ModelError::permanent(message)
-    }
 }

@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use super::super::NativeModel;
 use super::super::files::Files;
 use super::super::options::{self, Fits, Parameter};
-use super::schedule::{Sampler, Schedule, SchedulerConfig, Spacing};
+use super::schedule::{Ending, Sampler, Schedule, SchedulerConfig, Spacing};
+use super::sd3::THIRD;
 use crate::family::Family;
 
 /// Longest side of a picture, in pixels.
@@ -24,13 +25,17 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
         Parameter::unset("steps", Fits::Integer(1, 1000)),
         Parameter::unset("guidance", Fits::Number(0.0, 100.0)),
     ];
-    if matches!(family, Family::Flux | Family::ZImage) {
+    if family == Family::Flux {
         table.push(Parameter::unset("max_tokens", Fits::Integer(1, 512)));
-    }
-    if family != Family::Flux {
+    } else {
         table.push(Parameter::new("negative_prompt", Fits::Text, ""));
     }
-    if !matches!(family, Family::Flux | Family::ZImage) {
+    if family == Family::StableDiffusion3 {
+        table.push(Parameter::new("max_tokens", Fits::Integer(1, 512), 256));
+        table.push(Parameter::unset("text_encoder_3", Fits::OneOf(&THIRD)));
+    } else if family == Family::ZImage {
+        table.push(Parameter::new("max_tokens", Fits::Integer(1, 512), 512));
+    } else if family != Family::Flux {
         table.push(Parameter::unset("scheduler", Fits::OneOf(&["pndm", "ddim", "euler", "euler_ancestral"])));
     }
     table
@@ -40,9 +45,14 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
 const fn multiple(family: Family) -> usize {
     match family {
         // Their transformers take squares of 2 × 2 latents.
-        Family::Flux | Family::ZImage => 16,
+        Family::Flux | Family::StableDiffusion3 | Family::ZImage => 16,
         _ => 8,
     }
+}
+
+/// Whether the family was trained by flow matching.
+const fn is_flow(family: Family) -> bool {
+    matches!(family, Family::Flux | Family::StableDiffusion3 | Family::ZImage)
 }
 
 /// What a picture is made with.
@@ -79,10 +89,13 @@ impl Settings {
         if let Some(sampler) = options::text(given, "scheduler").and_then(Sampler::named) {
             scheduler.choose(sampler);
         }
+        if model.family == Family::StableDiffusion3 {
+            scheduler.ending = Ending::LowestTrained;
+        }
         let steps = options::integer(given, "steps").unwrap_or(default.0);
         let wrong = |error: &dyn std::fmt::Display| files.error("scheduler/scheduler_config.json", error);
         let sampler = scheduler.sampler().map_err(|error| wrong(&error))?;
-        if (sampler == Sampler::FlowMatchEuler) != matches!(model.family, Family::Flux | Family::ZImage) {
+        if (sampler == Sampler::FlowMatchEuler) != is_flow(model.family) {
             let class = &scheduler.class_name;
             return Err(wrong(&format!("a model of family {} does not work with {class}", model.family)));
         }

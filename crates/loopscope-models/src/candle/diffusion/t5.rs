@@ -1,11 +1,11 @@
-//! The text encoder of FLUX.1: the first half of T5 (`raffel2020`), which candle-transformers has.
+//! The text encoder of FLUX.1 and Stable Diffusion 3: the first half of T5 (`raffel2020`), which candle-transformers has.
 
 use candle_core::{Device, Result, Tensor};
 use candle_nn::{Activation, VarBuilder};
 use candle_transformers::models::t5::{ActivationWithOptionalGating, Config, T5EncoderModel};
 use serde::Deserialize;
 
-/// `text_encoder_2/config.json`.
+/// `config.json` of the encoder.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct T5Config {
     vocab_size: usize,
@@ -45,7 +45,7 @@ impl T5Encoder {
     ///
     /// # Errors
     ///
-    /// A missing weight, a shape that is not that of the configuration, or another activation than FLUX.1's.
+    /// A missing weight, a shape that is not that of the configuration, or another activation than theirs.
     pub(crate) fn new(config: &T5Config, weights: VarBuilder<'_>) -> Result<Self> {
         if config.feed_forward_proj != "gated-gelu" {
             candle_core::bail!("feed_forward_proj: expected gated-gelu, got {}", config.feed_forward_proj);
@@ -66,7 +66,7 @@ impl T5Encoder {
         Ok(Self(T5EncoderModel::load(weights, &config)?))
     }
 
-    /// Encodes one text; shape (1, words, width). It attends to padding too, as it did when FLUX.1 was trained.
+    /// Encodes one text; shape (1, words, width). It attends to padding too, as it did when these models were trained.
     pub(crate) fn encode(&mut self, ids: &[u32], device: &Device) -> Result<Tensor> {
         self.0.forward(&Tensor::from_slice(ids, (1, ids.len()), device)?)
     }

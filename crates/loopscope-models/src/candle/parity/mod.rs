@@ -3,7 +3,9 @@
 //! `reference/parity` makes the checkpoints and writes what the reference gives beside each. A tolerance is of numbers up
 //! to 1, and grows with the largest number of a vector beyond that: what 32 bits can hold.
 
+mod damaged;
 mod embedders;
+mod moondream;
 mod vision;
 
 use std::path::{Path, PathBuf};

@@ -24,7 +24,7 @@ use super::ops::{Norm, Positions};
 use super::pooling::{self, Step, Steps};
 use super::tokens::{self, Tokens};
 use super::weights::{Weights, shards};
-use super::{NativeInfo, NativeModel, device, options};
+use super::{NativeInfo, NativeModel, device, fault, options};
 use crate::family::Family;
 
 /// The file of the transformer's shape.
@@ -289,7 +289,7 @@ impl Embedder {
         let answer = |pack: &[Item], threads| match self.embed_pack(pack, threads) {
             Ok(vectors) => pack.iter().zip(vectors).map(|(item, vector)| (item.place, Ok(vector))).collect::<Vec<_>>(),
             Err(error) => {
-                let error = |item: &Item| (item.place, Err(ModelError::permanent(format!("{}: {error}", self.name))));
+                let error = |item: &Item| (item.place, Err(fault::failed(&self.name, &error)));
                 pack.iter().map(error).collect()
             }
         };

@@ -21,7 +21,7 @@ use super::kernels::Threads;
 use super::ops::{Linear, Norm};
 use super::pixels::{self, Preparation};
 use super::weights::shards;
-use super::{NativeInfo, NativeModel, device};
+use super::{NativeInfo, NativeModel, device, fault};
 use crate::family::Family;
 
 /// The file of the model's shape.
@@ -134,6 +134,9 @@ pub(super) fn check_sides(files: &Files<'_>, preparation: &Preparation, side: us
 ///
 /// [`ModelError`] that names the file and the keys.
 pub(super) fn squares(files: &Files<'_>, image: usize, patch: usize) -> Result<usize, ModelError> {
+    if image > pixels::SIDE_MAX {
+        return Err(files.error(CONFIG, format!("image_size: expected at most {}, got {image}", pixels::SIDE_MAX)));
+    }
     if patch > 0 && image >= patch && image.is_multiple_of(patch) {
         return Ok((image / patch).pow(2));
     }
@@ -212,7 +215,7 @@ impl ImageEmbedder for Embedder {
         let packs: Vec<&[&Picture]> = batch.chunks((PACK_ROWS / this.tower.rows()).max(1)).collect();
         let answer = |pack: &[&Picture], threads| match this.embed_pack(pack, threads) {
             Ok(vectors) => vectors.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => pack.iter().map(|_| Err(ModelError::permanent(format!("{}: {error}", this.name)))).collect(),
+            Err(error) => pack.iter().map(|_| Err(fault::failed(&this.name, &error))).collect(),
         };
         if this.device.is_cpu() && packs.len() >= rayon::current_num_threads() {
             return packs.par_iter().with_max_len(1).flat_map_iter(|pack| answer(pack, Threads::One)).collect();

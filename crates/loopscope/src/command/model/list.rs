@@ -54,6 +54,9 @@ pub(super) fn list(registry: &ModelRegistry, filter: &Filter, global: &Global) -
         ]);
     }
     table.print()?;
+    if let Some(path) = registry.path() {
+        print(&format!("\nnames of your own are those of {}", path.display()))?;
+    }
     if listings.iter().any(|listing| listing.state != State::Ready) {
         print("\nmemory is estimated; `loopscope model show NAME` says what it takes to have a model here")?;
     }
@@ -96,7 +99,8 @@ pub(super) fn show(registry: &ModelRegistry, name: &ModelName, global: &Global) 
         print_json(&document)?;
         return Ok(Exit::Ok);
     }
-    print(&format!("{name}: {}, {}", listing.kind, listing.about))?;
+    let about = if listing.about.is_empty() { String::new() } else { format!(", {}", listing.about) };
+    print(&format!("{name}: {}{about}", listing.kind))?;
     let mut rows: Vec<(&str, String)> = vec![("state", listing.state.as_str().to_owned())];
     if !listing.reason.is_empty() {
         rows.push(("why", listing.reason.clone()));

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub(crate) const CANARY: &str = "sk-canary-7f3a9c51e0d84b26";
 
 /// What the server does wrong, by the name of the model.
-pub(crate) const MISDEEDS: [&str; 26] = [
+pub(crate) const MISDEEDS: [&str; 27] = [
     "busy-at-first",
     "fails-at-first",
     "busy",
@@ -32,6 +32,7 @@ pub(crate) const MISDEEDS: [&str; 26] = [
     "oversize",
     "endless",
     "gzip",
+    "gzip-bomb",
     "bomb",
     "too-many-pixels",
     "no-picture",
@@ -219,6 +220,7 @@ fn answer(request: &Request, times: usize, elsewhere: u16, stream: &mut TcpStrea
             }
         }
         "gzip" => send(stream, 200, &[("content-encoding", "gzip")], &zip_of_nothing()),
+        "gzip-bomb" => send(stream, 200, &[("content-encoding", "gzip")], &zip_of_spaces()),
         "bomb" => send_json(stream, 200, &with_picture(dialect, &png_that_claims(16_384, 16_384))),
         "too-many-pixels" => send_json(stream, 200, &with_picture(dialect, &png(2048, 2048, [1, 2, 3]))),
         "no-picture" => send_json(stream, 200, &with_picture(dialect, b"GIF89a and so on")),
@@ -404,6 +406,15 @@ fn png_that_claims(width: u32, height: u32) -> Vec<u8> {
     });
     bytes[29..33].copy_from_slice(&(!crc).to_be_bytes());
     bytes
+}
+
+/// A gzip of more spaces than an answer may have bytes, in 70 KB.
+fn zip_of_spaces() -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    for _ in 0..65 {
+        encoder.write_all(&[b' '; 1 << 20]).unwrap();
+    }
+    encoder.finish().unwrap()
 }
 
 /// A gzip of blocks that say nothing, in which a reader may get lost.

@@ -15,10 +15,13 @@ pub(crate) use weights::Source;
 #[cfg(test)]
 pub(crate) use weights::{original_names, stacked};
 
+use self::transformer::CLASS;
+pub(super) use self::transformer::modulate;
 use super::super::NativeModel;
 use super::super::device::{self, Placement};
 use super::super::files::Files;
 use super::super::options;
+use super::super::weights::are_there;
 use super::attention::SCORES_MAX;
 use super::clip_text::{ClipTextConfig, ClipTextEncoder};
 use super::schedule::SchedulerConfig;
@@ -68,6 +71,10 @@ impl Plan {
     fn read(model: &NativeModel<'_>, files: Files<'_>) -> Result<Self, ModelError> {
         let form = form(files)?;
         let transformer: FluxConfig = files.json("transformer/config.json")?;
+        if transformer.class_name != CLASS {
+            let what = format!("this is a {}, and family flux reads a {CLASS}", transformer.class_name);
+            return Err(files.error("transformer/config.json", what));
+        }
         let scheduler: SchedulerConfig = files.json("scheduler/scheduler_config.json")?;
         let vae: VaeConfig = files.json("vae/config.json")?;
         if transformer.in_channels != 4 * vae.latent_channels {
@@ -96,7 +103,7 @@ impl Plan {
 /// Finds the transformer: in diffusers' layout, or a GGUF file in its directory or the root, or the authors' own file.
 fn form(files: Files<'_>) -> Result<Form, ModelError> {
     let stem = present(files, "transformer", WEIGHTS);
-    if files.has(&format!("{stem}.safetensors")) || files.has(&format!("{stem}.safetensors.index.json")) {
+    if are_there(&files, &stem) {
         return Ok(Form::Diffusers);
     }
     let mut quantized = Vec::new();
@@ -252,8 +259,9 @@ fn gguf(files: Files<'_>, file: &str, device: &Device) -> Result<GgufBuilder, Mo
     GgufBuilder::from_gguf(files.path(file), device).map_err(|error| files.error(file, error))
 }
 
-/// Turns (1, channels, 2 · rows, 2 · columns) into (1, rows · columns, 4 · channels).
-fn pack(latents: &Tensor) -> CandleResult<Tensor> {
+/// Turns (batch, channels, 2 · rows, 2 · columns) into (batch, rows · columns, 4 · channels), the latents of a channel
+/// together.
+pub(super) fn pack(latents: &Tensor) -> CandleResult<Tensor> {
     let (batch, channels, height, width) = latents.dims4()?;
     let squares = latents.reshape((batch, channels, height / 2, 2, width / 2, 2))?.permute((0, 2, 4, 1, 3, 5))?;
     squares.contiguous()?.reshape((batch, height * width / 4, 4 * channels))

@@ -10,6 +10,8 @@ use super::super::rotation::Rotation;
 use super::super::unet::sinusoids;
 use super::weights::{Layer, Source};
 
+/// What diffusers calls the transformer of this family.
+pub(crate) const CLASS: &str = "FluxTransformer2DModel";
 /// Width of the embedding of time and guidance.
 const TIME_WIDTH: usize = 256;
 const EPSILON: f64 = 1e-6;
@@ -20,6 +22,8 @@ const THETA: f64 = 10_000.0;
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub(crate) struct FluxConfig {
+    #[serde(rename = "_class_name")]
+    pub(crate) class_name: String,
     pub(crate) in_channels: usize,
     pub(crate) num_layers: usize,
     pub(crate) num_single_layers: usize,
@@ -34,6 +38,7 @@ pub(crate) struct FluxConfig {
 impl Default for FluxConfig {
     fn default() -> Self {
         Self {
+            class_name: CLASS.to_owned(),
             in_channels: 64,
             num_layers: 19,
             num_single_layers: 38,
@@ -304,6 +309,6 @@ pub(crate) fn normalize(states: &Tensor) -> Result<Tensor> {
     centred.broadcast_div(&(variance + EPSILON)?.sqrt()?)?.to_dtype(states.dtype())
 }
 
-fn modulate(states: &Tensor, shift: &Tensor, scale: &Tensor) -> Result<Tensor> {
+pub(crate) fn modulate(states: &Tensor, shift: &Tensor, scale: &Tensor) -> Result<Tensor> {
     states.broadcast_mul(&(scale + 1.0)?)?.broadcast_add(shift)
 }

@@ -1,8 +1,10 @@
-//! Every part and every pipeline against diffusers, on the tiny checkpoints of `reference/parity/diffusion.py`.
+//! Every part and every pipeline against diffusers, on the tiny checkpoints of `reference/parity/diffusion.py` and
+//! `stable3.py`.
 
 mod forms;
 mod parts;
 mod pipelines;
+mod stable3;
 mod zimage;
 
 use std::collections::HashMap;
@@ -20,6 +22,7 @@ use super::super::{NativeModel, describe, load, parameters, settled};
 use super::clip_text::ClipTextEncoder;
 use super::flux::{Conditioning, FluxTransformer, Source};
 use super::noise::{Draw, normals};
+use super::sd3::{self, PATCH, Sd3Config, Sd3Transformer};
 use super::stable::WEIGHTS;
 use super::t5::T5Encoder;
 use super::tokens::FixedTokenizer;
@@ -32,19 +35,22 @@ use crate::family::Family;
 const SEED: u64 = 20;
 const CPU: Device = Device::Cpu;
 
-const CHECKPOINTS: [(&str, Family); 7] = [
+const CHECKPOINTS: [(&str, Family); 9] = [
     ("sd15", Family::StableDiffusion),
     ("sd21", Family::StableDiffusion),
     ("sd-turbo", Family::StableDiffusion),
     ("sdxl-turbo", Family::StableDiffusionXl),
+    ("sd35", Family::StableDiffusion3),
+    ("sd3", Family::StableDiffusion3),
     ("flux-schnell", Family::Flux),
     ("flux-dev", Family::Flux),
     ("z-image", Family::ZImage),
 ];
 
-/// Those whose text is encoded by CLIP.
-fn with_clip() -> impl Iterator<Item = (&'static str, Family)> {
-    CHECKPOINTS.into_iter().filter(|(_, family)| *family != Family::ZImage)
+/// Parameters of a size that every checkpoint of the family knows: places of SD3 are a table in the file.
+fn sized(family: Family) -> Map<String, Value> {
+    let given = if family == Family::StableDiffusion3 { r#"{"width":48,"height":32}"# } else { "{}" };
+    serde_json::from_str(given).unwrap()
 }
 
 fn prompts() -> [String; 4] {
@@ -81,6 +87,20 @@ impl Checkpoint {
 
     fn expected(&self, key: &str) -> &Tensor {
         self.reference.get(key).unwrap_or_else(|| panic!("{} has no {key}", self.name))
+    }
+
+    /// The T5 encoder and its tokenizer, where there are any.
+    fn t5(&self) -> Option<(&'static str, &'static str)> {
+        let sides = [("tokenizer_3", "text_encoder_3"), ("tokenizer_2", "text_encoder_2")];
+        self.reference
+            .contains_key("t5.ids")
+            .then(|| sides.into_iter().find(|(_, side)| self.directory.join(side).is_dir()))?
+    }
+
+    /// The CLIP encoders and their tokenizers, with the prefix of what Python says of them.
+    fn clips(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let sides = [("clip", "tokenizer", "text_encoder"), ("clip2", "tokenizer_2", "text_encoder_2")];
+        sides.into_iter().filter(|(key, ..)| self.reference.contains_key(&format!("{key}.ids"))).collect()
     }
 
     fn weights(&self, directory: &str, stem: &str) -> candle_nn::VarBuilder<'static> {

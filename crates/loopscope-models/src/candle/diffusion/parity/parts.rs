@@ -24,38 +24,36 @@ fn noise_is_what_another_implementation_draws() {
 
 #[test]
 fn tokens_are_those_of_transformers() {
-    for (name, family) in with_clip() {
+    let mut count = 0;
+    for (name, _) in CHECKPOINTS {
         let checkpoint = Checkpoint::open(name);
-        let mut sides = vec![("clip.ids", FixedTokenizer::clip(checkpoint.files(), "tokenizer").unwrap())];
-        match family {
-            Family::StableDiffusionXl => {
-                sides.push(("clip2.ids", FixedTokenizer::clip(checkpoint.files(), "tokenizer_2").unwrap()));
-            }
-            Family::Flux => sides.push(("t5.ids", FixedTokenizer::t5(checkpoint.files(), "tokenizer_2").unwrap())),
-            _ => {}
+        let clips = checkpoint.clips().into_iter().map(|(key, tokenizer, _)| {
+            (format!("{key}.ids"), FixedTokenizer::clip(checkpoint.files(), tokenizer).unwrap())
+        });
+        let mut sides: Vec<_> = clips.collect();
+        if let Some((tokenizer, _)) = checkpoint.t5() {
+            sides.push(("t5.ids".to_owned(), FixedTokenizer::t5(checkpoint.files(), tokenizer).unwrap()));
         }
+        count += sides.len();
         for (key, tokenizer) in sides {
-            let length = checkpoint.expected(key).dim(1).unwrap();
+            let length = checkpoint.expected(&key).dim(1).unwrap();
             for (row, prompt) in prompts().iter().enumerate() {
                 assert_eq!(
                     tokenizer.encode(prompt, length).unwrap(),
-                    checkpoint.ids(key, row),
+                    checkpoint.ids(&key, row),
                     "{name} {key} {prompt:?}"
                 );
             }
         }
     }
+    assert_eq!(count, 14, "eight first encoders, three second ones of CLIP, three of T5");
 }
 
 #[test]
 fn clip_text_encoders_agree() {
-    for (name, family) in with_clip() {
+    for (name, _) in CHECKPOINTS {
         let checkpoint = Checkpoint::open(name);
-        let mut sides = vec![("clip", "text_encoder")];
-        if family == Family::StableDiffusionXl {
-            sides.push(("clip2", "text_encoder_2"));
-        }
-        for (key, directory) in sides {
+        for (key, _, directory) in checkpoint.clips() {
             let config = checkpoint.files().json(&format!("{directory}/config.json")).unwrap();
             let encoder = ClipTextEncoder::new(&config, checkpoint.weights(directory, "model")).unwrap();
             for row in 0..2 {
@@ -70,10 +68,11 @@ fn clip_text_encoders_agree() {
 
 #[test]
 fn t5_encoders_agree() {
-    for name in ["flux-schnell", "flux-dev"] {
+    for name in ["flux-schnell", "flux-dev", "sd35"] {
         let checkpoint = Checkpoint::open(name);
-        let config = checkpoint.files().json("text_encoder_2/config.json").unwrap();
-        let mut encoder = T5Encoder::new(&config, checkpoint.weights("text_encoder_2", "model")).unwrap();
+        let (_, directory) = checkpoint.t5().unwrap();
+        let config = checkpoint.files().json(&format!("{directory}/config.json")).unwrap();
+        let mut encoder = T5Encoder::new(&config, checkpoint.weights(directory, "model")).unwrap();
         let words = encoder.encode(&checkpoint.ids("t5.ids", 0), &CPU).unwrap();
         checkpoint.check("t5.out", None, &words, 1e-5);
     }
@@ -131,5 +130,30 @@ fn flux_transformers_agree() {
         for (key, level) in [("flux.out.1.0", 1.0), ("flux.out.0.3217", 0.3217)] {
             checkpoint.check(key, None, &flux(&checkpoint, &source, level), 1e-4);
         }
+    }
+}
+
+#[test]
+fn sd3_transformers_agree_at_odd_sizes_and_as_a_batch() {
+    for name in ["sd35", "sd3"] {
+        let checkpoint = Checkpoint::open(name);
+        let config: Sd3Config = checkpoint.files().json("transformer/config.json").unwrap();
+        let sample = checkpoint.expected("mmdit.sample");
+        let (_, _, height, width) = sample.dims4().unwrap();
+        let size = [height / PATCH, width / PATCH];
+        assert_eq!(size, [3, 7]);
+        let load = |size| Sd3Transformer::new(&config, checkpoint.weights("transformer", WEIGHTS), size);
+        let transformer = load(size).unwrap();
+        let conditioning = sd3::Conditioning {
+            words: checkpoint.expected("mmdit.text").clone(),
+            pooled: checkpoint.expected("mmdit.pooled").clone(),
+        };
+        for (key, timestep) in [("mmdit.out.1000", 1000.0), ("mmdit.out.321.5", 321.5), ("mmdit.out.8.9", 8.9)] {
+            let out = transformer.forward(sample, timestep, &conditioning).unwrap();
+            checkpoint.check(key, None, &out, 1e-4);
+        }
+        assert!(load([1, 14]).is_ok());
+        let message = load([1, 15]).err().unwrap().to_string();
+        assert!(message.contains("pos_embed_max_size is 14: a picture of 15 × 1 places is too large"), "{message}");
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Checkpoint, reference, prompt, parameters.
-const RUNS: [(&str, &str, usize, &str); 17] = [
+const RUNS: [(&str, &str, usize, &str); 24] = [
     ("sd15", "guided", 0, r#"{"height":32,"width":48,"steps":5}"#),
     ("sd15", "negative", 1, r#"{"height":32,"width":32,"steps":4,"guidance":3,"negative_prompt":"blurry, grey"}"#),
     ("sd15", "unguided", 2, r#"{"height":32,"width":32,"steps":3,"guidance":1}"#),
@@ -13,6 +13,18 @@ const RUNS: [(&str, &str, usize, &str); 17] = [
     ("sdxl-turbo", "turbo", 0, r#"{"height":32,"width":48}"#),
     ("sdxl-turbo", "guided", 1, r#"{"height":32,"width":32,"steps":3,"guidance":5,"negative_prompt":"blurry, grey"}"#),
     ("sdxl-turbo", "zeros", 0, r#"{"height":32,"width":32,"steps":3,"guidance":5}"#),
+    ("sd35", "guided", 0, r#"{"height":32,"width":48,"steps":5}"#),
+    ("sd35", "negative", 1, r#"{"height":32,"width":32,"steps":4,"guidance":3,"negative_prompt":"blurry, grey"}"#),
+    ("sd35", "unguided", 2, r#"{"height":32,"width":32,"steps":3,"guidance":1}"#),
+    ("sd35", "short", 3, r#"{"height":48,"width":32,"steps":3,"max_tokens":20}"#),
+    (
+        "sd35",
+        "without",
+        0,
+        r#"{"height":32,"width":32,"steps":3,"negative_prompt":"blurry, grey","text_encoder_3":"none"}"#,
+    ),
+    ("sd3", "guided", 0, r#"{"height":32,"width":48,"steps":5}"#),
+    ("sd3", "one", 1, r#"{"height":32,"width":32,"steps":1,"guidance":0}"#),
     ("flux-schnell", "first", 0, r#"{"height":32,"width":48}"#),
     ("flux-schnell", "second", 1, r#"{"height":32,"width":32,"steps":3}"#),
     ("flux-dev", "first", 0, r#"{"height":32,"width":48,"steps":4}"#),
@@ -71,7 +83,7 @@ fn what_describe_says() {
     for (name, family) in CHECKPOINTS {
         let checkpoint = Checkpoint::open(name);
         let model_name = ModelName::new(name);
-        let parameters = parameters(family, ModelKind::TextToImage, &model_name, &Map::new()).unwrap();
+        let parameters = parameters(family, ModelKind::TextToImage, &model_name, &sized(family)).unwrap();
         let directory = &checkpoint.directory;
         let kind = ModelKind::TextToImage;
         let info =
@@ -96,7 +108,7 @@ fn what_the_files_decide_is_written_down_and_loads_again() {
             let directory = &checkpoint.directory;
             settled(&NativeModel { name: &model_name, family, kind, directory, parameters }).unwrap()
         };
-        let first = settle(&complete(&Map::new()));
+        let first = settle(&complete(&sized(family)));
         assert_eq!(settle(&complete(&first)), first, "{name}: what is recorded can be given");
         shown.push(format!("{name} {}", Value::Object(first)));
     }

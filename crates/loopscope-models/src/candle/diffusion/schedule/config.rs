@@ -2,6 +2,11 @@
 
 use serde::Deserialize;
 
+use super::flow::Ending;
+
+/// Most steps that a file may say a model was trained with; a number is kept for each, and all known say 1,000.
+const TRAIN_STEPS_MAX: usize = 100_000;
+
 /// The samplers that are implemented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sampler {
@@ -137,6 +142,9 @@ pub(crate) struct SchedulerConfig {
     stochastic_sampling: bool,
     /// Whether PNDM starts without the Runge–Kutta steps that it was published with.
     skip_prk_steps: bool,
+    /// Not of the file: how far down the pipeline of the family lets flow matching go.
+    #[serde(skip)]
+    pub(crate) ending: Ending,
 }
 
 impl SchedulerConfig {
@@ -195,11 +203,22 @@ impl SchedulerConfig {
         if self.time_shift_type.as_deref() == Some("linear") { mu } else { mu.exp() }
     }
 
+    /// Returns the lowest level that a model was trained with by flow matching; where the shift is a factor, shifted.
+    pub(super) fn lowest_level(&self) -> f64 {
+        let even = 1.0 / self.train_steps() as f64;
+        let shift = if self.use_dynamic_shifting { 1.0 } else { self.shift.unwrap_or(1.0) };
+        shift * even / (1.0 + (shift - 1.0) * even)
+    }
+
     /// Refuses what would change the pictures and is not here.
     pub(super) fn check(&self, count: usize) -> Result<(), ScheduleError> {
         let most = self.train_steps();
         if !(1..=most).contains(&count) {
             return Err(ScheduleError::Steps { most, got: count });
+        }
+        if most > TRAIN_STEPS_MAX {
+            let (key, value) = ("num_train_timesteps", most.to_string());
+            return Err(ScheduleError::Option { key, value, expected: "at most 100000" });
         }
         let flow = self.sampler()? == Sampler::FlowMatchEuler;
         let ddim = self.sampler()? == Sampler::Ddim;

@@ -7,11 +7,26 @@
 use super::config::SchedulerConfig;
 use super::{OWN, Schedule, Step};
 
-/// Returns evenly spaced levels from 1 to 1 / `count`, shifted, with 0 at the end.
+/// Where evenly spaced levels end, before they are shifted and 0 is put behind them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// At 1 / steps, so that the last step is as long as the others: what FLUX.1's pipeline asks its scheduler for.
+    #[default]
+    OneStep,
+    /// At the lowest level of training, which diffusers' scheduler has shifted once already: what it does where a
+    /// pipeline leaves the levels to it, as that of Stable Diffusion 3 does. The last step is a very short one.
+    LowestTrained,
+}
+
+/// Returns evenly spaced levels from 1 to where the configuration ends, shifted, with 0 at the end.
 pub(super) fn euler(config: &SchedulerConfig, count: usize, tokens: usize) -> Schedule {
     let shift = config.shift(tokens);
     let level = |index: usize| {
-        let even = (count - index) as f64 / count as f64;
+        let even = match config.ending {
+            Ending::OneStep => (count - index) as f64 / count as f64,
+            Ending::LowestTrained if count == 1 => 1.0,
+            Ending::LowestTrained => 1.0 + (config.lowest_level() - 1.0) * index as f64 / (count - 1) as f64,
+        };
         shift * even / (1.0 + (shift - 1.0) * even)
     };
     let steps = (0..count).map(|index| {

@@ -18,6 +18,7 @@ mod flow;
 mod multistep;
 
 pub(crate) use config::{Sampler, ScheduleError, SchedulerConfig, Spacing};
+pub(crate) use flow::Ending;
 
 /// One step of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,7 +104,15 @@ mod tests {
     }
 
     fn cases() -> Vec<Case> {
-        serde_json::from_str(include_str!("../../../../tests/fixtures/diffusion/schedules.json")).unwrap()
+        let mut cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../../../tests/fixtures/diffusion/schedules.json")).unwrap();
+        let whole: Vec<Case> =
+            serde_json::from_str(include_str!("../../../../tests/fixtures/diffusion/schedules-sd3.json")).unwrap();
+        cases.extend(whole.into_iter().map(|mut case| {
+            case.config.ending = Ending::LowestTrained;
+            case
+        }));
+        cases
     }
 
     /// Returns the larger difference, relative to the larger number where that is above 1.
@@ -144,9 +153,19 @@ mod tests {
     #[test]
     fn the_cases_cover_every_sampler_and_both_predictions() {
         let names: Vec<_> = cases().into_iter().map(|case| case.name).collect();
-        for part in
-            ["pndm", "ddim", "euler", "ancestral", "flow", "epsilon", "v_prediction", "leading", "trailing", "linspace"]
-        {
+        for part in [
+            "pndm",
+            "ddim",
+            "euler",
+            "ancestral",
+            "flow dev",
+            "flow whole",
+            "epsilon",
+            "v_prediction",
+            "leading",
+            "trailing",
+            "linspace",
+        ] {
             assert!(names.iter().any(|name| name.contains(part)), "{part}");
         }
     }

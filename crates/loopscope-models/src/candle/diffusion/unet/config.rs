@@ -155,6 +155,13 @@ impl UnetConfig {
         let is_default = |value: &Option<String>, default: &str| value.as_ref().is_none_or(|value| value == default);
         let show = |value: &Option<String>| value.clone().unwrap_or_default();
         let checks = [
+            ("downsample_padding", self.downsample_padding <= 1, self.downsample_padding.to_string(), "0 or 1"),
+            (
+                "addition_time_embed_dim",
+                self.addition_time_embed_dim.is_none_or(|width| width <= 1 << 16),
+                self.addition_time_embed_dim.unwrap_or(0).to_string(),
+                "at most 65536",
+            ),
             (
                 "attention_head_dim",
                 (0..blocks).all(|index| self.heads_given().at(index).is_some_and(|count| count > 0)),

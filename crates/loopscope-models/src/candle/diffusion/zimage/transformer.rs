@@ -24,6 +24,8 @@ const FILL: usize = 32;
 const TIME_WIDTH: usize = 256;
 /// Epsilon of the norms of queries and keys, which no config says.
 const HEAD_EPSILON: f64 = 1e-5;
+/// Widest rows that a file may ask for: sizes beyond would not fit the sums that are made of them.
+const DIM_MAX: usize = 1 << 16;
 const CLASS: &str = "ZImageTransformer2DModel";
 
 /// `transformer/config.json`; the defaults are Z-Image's own sizes.
@@ -78,15 +80,17 @@ impl Default for ZImageConfig {
 impl ZImageConfig {
     /// Refuses what is not here.
     pub(super) fn check(&self) -> std::result::Result<(), String> {
+        if self.class_name != CLASS {
+            return Err(format!("this is a {}, and family z-image reads a {CLASS}", self.class_name));
+        }
         let head = self.dim.checked_div(self.n_heads).unwrap_or(0);
         let cuts = self.all_patch_size.iter().zip(&self.all_f_patch_size);
         let is_divided = self.axes_dims.len() == 3
             && self.axes_dims.iter().all(|width| width.is_multiple_of(2))
             && self.axes_dims.iter().sum::<usize>() == head
             && head * self.n_heads == self.dim
-            && self.dim > 0;
+            && (1..=DIM_MAX).contains(&self.dim);
         first_wrong([
-            ("_class_name", self.class_name == CLASS, CLASS.to_owned(), self.class_name.clone()),
             ("siglip_feat_dim", self.siglip_feat_dim.is_none(), "null".to_owned(), "a number".to_owned()),
             ("qk_norm", self.qk_norm, "true".to_owned(), "false".to_owned()),
             (
