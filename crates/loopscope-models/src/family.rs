@@ -18,6 +18,8 @@ pub(crate) enum Family {
     StableDiffusion3,
     /// FLUX.1 schnell and dev.
     Flux,
+    /// Z-Image and Z-Image-Turbo.
+    ZImage,
     /// BLIP captioning.
     Blip,
     /// Moondream 2, in the layouts of early 2024 and of 2025.
@@ -44,11 +46,12 @@ pub(crate) enum Family {
 
 impl Family {
     /// All families, captioners after painters, embedders last.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::StableDiffusion,
         Self::StableDiffusionXl,
         Self::StableDiffusion3,
         Self::Flux,
+        Self::ZImage,
         Self::Blip,
         Self::Moondream,
         Self::Bert,
@@ -69,6 +72,7 @@ impl Family {
             Self::StableDiffusionXl => "stable-diffusion-xl",
             Self::StableDiffusion3 => "stable-diffusion-3",
             Self::Flux => "flux",
+            Self::ZImage => "z-image",
             Self::Blip => "blip",
             Self::Moondream => "moondream",
             Self::Bert => "bert",
@@ -91,7 +95,7 @@ impl Family {
     /// Returns the kinds of model that a checkpoint of this family can be, the usual one first; never empty.
     pub(crate) const fn kinds(self) -> &'static [ModelKind] {
         match self {
-            Self::StableDiffusion | Self::StableDiffusionXl | Self::StableDiffusion3 | Self::Flux => {
+            Self::StableDiffusion | Self::StableDiffusionXl | Self::StableDiffusion3 | Self::Flux | Self::ZImage => {
                 &[ModelKind::TextToImage]
             }
             Self::Blip | Self::Moondream => &[ModelKind::ImageToText],

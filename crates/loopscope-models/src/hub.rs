@@ -375,6 +375,19 @@ mod tests {
                 "transformer/diffusion_pytorch_model.safetensors.index.json"
             ]
         );
+        let whole = names(&[
+            "assets/showcase.jpg",
+            "model_index.json",
+            "scheduler/scheduler_config.json",
+            "text_encoder/generation_config.json",
+            "text_encoder/model-00001-of-00003.safetensors",
+            "text_encoder/model.safetensors.index.json",
+            "tokenizer/merges.txt",
+            "tokenizer/tokenizer.json",
+            "transformer/diffusion_pytorch_model-00002-of-00003.safetensors",
+            "transformer/diffusion_pytorch_model.safetensors.index.json",
+        ]);
+        assert_eq!(wanted(&whole), whole[1..]);
         let embedder = names(&[
             "model.safetensors",
             "config.json",

@@ -98,9 +98,11 @@ pub(crate) fn parameters(
 pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError> {
     check_kind(model)?;
     match model.family {
-        Family::StableDiffusion | Family::StableDiffusionXl | Family::StableDiffusion3 | Family::Flux => {
-            diffusion::describe(model)
-        }
+        Family::StableDiffusion
+        | Family::StableDiffusionXl
+        | Family::StableDiffusion3
+        | Family::Flux
+        | Family::ZImage => diffusion::describe(model),
         Family::Blip => blip::describe(model),
         Family::Moondream => moondream::describe(model),
         _ if model.kind == ModelKind::TextEmbedder => text::describe(model),
@@ -116,9 +118,11 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
 /// As for [`describe`].
 pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, ModelError> {
     match model.family {
-        Family::StableDiffusion | Family::StableDiffusionXl | Family::StableDiffusion3 | Family::Flux => {
-            diffusion::settled(model)
-        }
+        Family::StableDiffusion
+        | Family::StableDiffusionXl
+        | Family::StableDiffusion3
+        | Family::Flux
+        | Family::ZImage => diffusion::settled(model),
         Family::Moondream => moondream::settled(model),
         _ if model.kind == ModelKind::TextEmbedder => text::settled(model),
         _ => Ok(model.parameters.clone()),
@@ -133,9 +137,11 @@ pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, Mod
 pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     check_kind(model)?;
     match model.family {
-        Family::StableDiffusion | Family::StableDiffusionXl | Family::StableDiffusion3 | Family::Flux => {
-            diffusion::load(model)
-        }
+        Family::StableDiffusion
+        | Family::StableDiffusionXl
+        | Family::StableDiffusion3
+        | Family::Flux
+        | Family::ZImage => diffusion::load(model),
         Family::Blip => blip::load(model),
         Family::Moondream => moondream::load(model),
         _ if model.kind == ModelKind::TextEmbedder => text::load(model),

@@ -54,7 +54,11 @@ pub(crate) fn table(family: Family, kind: ModelKind) -> Vec<Parameter> {
         Parameter::new("dtype", Fits::OneOf(&["f32", "f16", "bf16"]), "f32"),
     ];
     match family {
-        Family::StableDiffusion | Family::StableDiffusionXl | Family::StableDiffusion3 | Family::Flux => {
+        Family::StableDiffusion
+        | Family::StableDiffusionXl
+        | Family::StableDiffusion3
+        | Family::Flux
+        | Family::ZImage => {
             table.extend(diffusion::parameters(family));
         }
         Family::Blip => {

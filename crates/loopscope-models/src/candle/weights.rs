@@ -141,6 +141,11 @@ impl Weights {
         Some(view.shape().to_vec())
     }
 
+    /// Returns the numbers that the model computes in.
+    pub(crate) const fn dtype(&self) -> DType {
+        self.placement.dtype
+    }
+
     /// Returns candle's view of these weights, for its own models.
     pub(crate) fn into_builder(self) -> VarBuilder<'static> {
         let (dtype, device) = (self.placement.dtype, self.placement.device.clone());

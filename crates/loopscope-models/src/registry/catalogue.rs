@@ -27,6 +27,8 @@ pub(crate) struct Known {
     pub(crate) parameters_millions: u64,
     /// Bytes of a parameter in the files that are downloaded: 2 or 4.
     pub(crate) bytes_per_parameter: u64,
+    /// Of these, in millions, what is stored in 4 bytes although the others take 2.
+    pub(crate) full_precision_millions: u64,
     /// How the program reads it in this process, if it can.
     pub(crate) family: Option<Family>,
     /// Why not, where it cannot.
@@ -45,7 +47,7 @@ impl Known {
 
     /// Returns about how many bytes a download is.
     pub(crate) const fn download_bytes(&self) -> u64 {
-        self.parameters_millions * 1_000_000 * self.bytes_per_parameter
+        (self.parameters_millions * self.bytes_per_parameter + self.full_precision_millions * 2) * 1_000_000
     }
 
     /// Returns about how many bytes it takes in memory: its parameters as 32-bit floats, and a fifth more for its work.
@@ -68,6 +70,7 @@ const PAINTER: Known = Known {
     is_gated: false,
     parameters_millions: 0,
     bytes_per_parameter: 2,
+    full_precision_millions: 0,
     family: None,
     why_not_native: "",
     servers: &[Dialect::Vllm, Dialect::Sglang],
@@ -116,6 +119,11 @@ impl Known {
 
     const fn served_by(mut self, servers: &'static [Dialect]) -> Self {
         self.servers = servers;
+        self
+    }
+
+    const fn partly_full_precision(mut self, millions: u64) -> Self {
+        self.full_precision_millions = millions;
         self
     }
 
@@ -185,7 +193,8 @@ pub(crate) static CATALOGUE: [Known; 36] = [
     PAINTER
         .named("ZImageTurbo", "Tongyi-MAI/Z-Image-Turbo", "Apache-2.0", 10_300, "Z-Image-Turbo, 8 steps")
         .at("f332072aa78be7aecdf3ee76d5c247082da564a6")
-        .not_native(NO_PORT),
+        .partly_full_precision(6_150)
+        .native(Family::ZImage),
     PAINTER
         .named("Flux2Klein", "black-forest-labs/FLUX.2-klein-4B", "Apache-2.0", 8_100, "FLUX.2 klein 4B")
         .not_native(NO_PORT),

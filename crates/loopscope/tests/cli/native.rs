@@ -5,11 +5,17 @@ use std::path::{Path, PathBuf};
 use crate::support::{Place, content};
 
 /// Painters, captioners and embedders of the parity tests, by name: family, folder, and what else their section says.
-const MODELS: [(&str, &str, &str, &str); 11] = [
+const MODELS: [(&str, &str, &str, &str); 12] = [
     ("TinySD", "stable-diffusion", "fixtures/diffusion/sd15", "parameters = { width = 48, height = 32, steps = 2 }"),
     ("TinyXL", "stable-diffusion-xl", "fixtures/diffusion/sdxl-turbo", "parameters = { width = 32, height = 32 }"),
     ("TinySD3", "stable-diffusion-3", "fixtures/diffusion/sd35", "parameters = { width = 32, height = 48, steps = 2 }"),
     ("TinyFlux", "flux", "fixtures/diffusion/flux-schnell", "parameters = { width = 32, height = 32, steps = 2 }"),
+    (
+        "TinyZ",
+        "z-image",
+        "fixtures/diffusion/z-image",
+        "parameters = { width = 32, height = 16, steps = 2, guidance = 2, negative_prompt = \"grey\" }",
+    ),
     ("TinyBlip", "blip", "parity/blip", ""),
     ("TinyMoon", "moondream", "parity/moondream", "parameters = { max_tokens = 8 }"),
     ("TinyMoon25", "moondream", "parity/moondream-2025", "parameters = { max_tokens = 8 }"),
@@ -35,7 +41,10 @@ fn place() -> Place {
         "native.toml",
         r#"
 name = "native"
-networks = [["TinySD", "TinyBlip"], ["TinyXL", "TinyMoon"], ["TinyFlux", "DummyI2T"], ["DummyT2I", "TinyMoon25"], ["TinySD3", "TinyBlip"]]
+networks = [
+    ["TinySD", "TinyBlip"], ["TinyXL", "TinyMoon"], ["TinyFlux", "DummyI2T"], ["DummyT2I", "TinyMoon25"], ["TinySD3", "TinyBlip"],
+    ["TinyZ", "TinyMoon"],
+]
 prompts = ["a red circle", "ein blauer Grund"]
 seeds = [7]
 embedding_models = ["TinyQwen", "TinyBert", "TinyClip", "TinyDino"]
@@ -51,7 +60,7 @@ fn loops_of_native_models_are_the_same_on_any_threads_and_after_a_kill() {
     one.ok(&["experiment", "run", "native.toml", "--threads", "1"]);
     one.ok(&["doctor", "--strict", "--decode-images"]);
     let expected = content(&one.path("loopscope.sqlite"));
-    assert_eq!(expected.len(), 10, "five networks by two prompts");
+    assert_eq!(expected.len(), 12, "six networks by two prompts");
     two.ok(&["experiment", "run", "native.toml", "--threads", "3"]);
     assert_eq!(content(&two.path("loopscope.sqlite")), expected);
 

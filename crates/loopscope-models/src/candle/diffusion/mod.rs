@@ -1,4 +1,5 @@
-//! Painters: Stable Diffusion 1, 2, XL with their Turbo forms, 3 and 3.5, and FLUX.1, from files in the layout of diffusers.
+//! Painters: Stable Diffusion 1, 2, XL with their Turbo forms, 3 and 3.5, FLUX.1 and Z-Image, from files in the layout
+//! of diffusers.
 //!
 //! A picture is a function of prompt, seed, parameters and files. Noise and schedules are ours (`noise`, `schedule`);
 //! pictures of a batch are painted one after the other, so that none depends on another. Each part is held to the
@@ -10,6 +11,7 @@ mod flux;
 mod noise;
 mod pixels;
 mod resnet;
+mod rotation;
 mod sample;
 mod schedule;
 mod sd3;
@@ -19,6 +21,7 @@ mod t5;
 mod tokens;
 mod unet;
 mod vae;
+mod zimage;
 
 #[cfg(test)]
 mod parity;
@@ -47,6 +50,7 @@ pub(crate) fn describe(model: &NativeModel<'_>) -> Result<NativeInfo, ModelError
     let (parts, working) = match model.family {
         Family::Flux => flux::parts(model, files)?,
         Family::StableDiffusion3 => sd3::parts(model, files)?,
+        Family::ZImage => zimage::parts(model, files)?,
         _ => stable::parts(model, files)?,
     };
     let mut names = Vec::new();
@@ -78,6 +82,7 @@ pub(crate) fn settled(model: &NativeModel<'_>) -> Result<Map<String, Value>, Mod
     match model.family {
         Family::Flux => flux::record(model, files, &mut parameters)?,
         Family::StableDiffusion3 => sd3::record(model, files, &mut parameters)?,
+        Family::ZImage => zimage::record(model, files, &mut parameters)?,
         _ => stable::record(model, files, &mut parameters)?,
     }
     Ok(parameters)
@@ -94,6 +99,7 @@ pub(crate) fn load(model: &NativeModel<'_>) -> Result<LoadedModel, ModelError> {
     Ok(LoadedModel::TextToImage(match model.family {
         Family::Flux => Box::new(flux::Painter::load(model, files, &placement)?),
         Family::StableDiffusion3 => Box::new(sd3::Painter::load(model, files, &placement)?),
+        Family::ZImage => Box::new(zimage::Painter::load(model, files, &placement)?),
         _ => Box::new(stable::Painter::load(model, files, &placement)?),
     }))
 }

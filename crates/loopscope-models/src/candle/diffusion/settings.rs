@@ -27,12 +27,15 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
     ];
     if family == Family::Flux {
         table.push(Parameter::unset("max_tokens", Fits::Integer(1, 512)));
-    } else if family == Family::StableDiffusion3 {
-        table.push(Parameter::new("negative_prompt", Fits::Text, ""));
-        table.push(Parameter::new("max_tokens", Fits::Integer(1, 512), 256));
-        table.push(Parameter::unset("text_encoder_3", Fits::OneOf(&THIRD)));
     } else {
         table.push(Parameter::new("negative_prompt", Fits::Text, ""));
+    }
+    if family == Family::StableDiffusion3 {
+        table.push(Parameter::new("max_tokens", Fits::Integer(1, 512), 256));
+        table.push(Parameter::unset("text_encoder_3", Fits::OneOf(&THIRD)));
+    } else if family == Family::ZImage {
+        table.push(Parameter::new("max_tokens", Fits::Integer(1, 512), 512));
+    } else if family != Family::Flux {
         table.push(Parameter::unset("scheduler", Fits::OneOf(&["pndm", "ddim", "euler", "euler_ancestral"])));
     }
     table
@@ -41,15 +44,15 @@ pub(crate) fn parameters(family: Family) -> Vec<Parameter> {
 /// Sides are multiples of this.
 const fn multiple(family: Family) -> usize {
     match family {
-        // Its transformer takes squares of 2 × 2 latents.
-        Family::Flux | Family::StableDiffusion3 => 16,
+        // Their transformers take squares of 2 × 2 latents.
+        Family::Flux | Family::StableDiffusion3 | Family::ZImage => 16,
         _ => 8,
     }
 }
 
 /// Whether the family was trained by flow matching.
 const fn is_flow(family: Family) -> bool {
-    matches!(family, Family::Flux | Family::StableDiffusion3)
+    matches!(family, Family::Flux | Family::StableDiffusion3 | Family::ZImage)
 }
 
 /// What a picture is made with.

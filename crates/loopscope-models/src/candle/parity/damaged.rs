@@ -19,11 +19,12 @@ const PAINT: &str = r#"{"width":16,"height":16,"steps":1}"#;
 const WRITE: &str = r#"{"max_tokens":4}"#;
 
 /// The tiny checkpoints: family, folder below `tests`, parameters.
-const CHECKPOINTS: [(Family, &str, &str); 16] = [
+const CHECKPOINTS: [(Family, &str, &str); 17] = [
     (Family::StableDiffusion, "fixtures/diffusion/sd15", PAINT),
     (Family::StableDiffusionXl, "fixtures/diffusion/sdxl-turbo", PAINT),
     (Family::StableDiffusion3, "fixtures/diffusion/sd35", PAINT),
     (Family::Flux, "fixtures/diffusion/flux-dev", PAINT),
+    (Family::ZImage, "fixtures/diffusion/z-image", PAINT),
     (Family::Blip, "parity/blip", WRITE),
     (Family::Moondream, "parity/moondream", WRITE),
     (Family::Moondream, "parity/moondream-2025", WRITE),

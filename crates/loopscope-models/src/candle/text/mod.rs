@@ -8,7 +8,7 @@ mod bert;
 mod clip;
 mod modernbert;
 mod nomic;
-mod qwen3;
+pub(super) mod qwen3;
 
 use std::ops::Range;
 
@@ -339,7 +339,11 @@ fn packs(items: &[Item]) -> Vec<&[Item]> {
 
 impl Embeddings {
     /// Returns the rows of texts, one after another.
-    fn rows<'a>(&self, texts: impl Iterator<Item = &'a [u32]>, device: &Device) -> candle_core::Result<Tensor> {
+    pub(super) fn rows<'a>(
+        &self,
+        texts: impl Iterator<Item = &'a [u32]>,
+        device: &Device,
+    ) -> candle_core::Result<Tensor> {
         let (mut tokens, mut places) = (Vec::new(), Vec::new());
         let counting = self.places.as_ref().map_or(Counting::FromNought, |(_, counting)| *counting);
         for text in texts {

@@ -10,7 +10,8 @@ use crate::candle::device::Placement;
 use crate::candle::encoder::{Block, Encoder, Order, Parts};
 use crate::candle::files::Files;
 use crate::candle::kernels::{Activation, Heads, Rotary};
-use crate::candle::ops::{Attention, Positions};
+use crate::candle::ops::{Attention, Norm, Positions};
+use crate::candle::weights::Weights;
 
 #[derive(Deserialize)]
 struct Rope {
@@ -51,14 +52,19 @@ const fn epsilon() -> f64 {
     1e-6
 }
 
-pub(super) struct Config {
+pub(in crate::candle) struct Config {
     keys: Keys,
     heads: Heads,
     activation: Activation,
 }
 
 impl Config {
-    pub(super) fn read(files: &Files<'_>) -> Result<Self, ModelError> {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] that names the key that is missing or asks for what is not here.
+    pub(in crate::candle) fn read(files: &Files<'_>) -> Result<Self, ModelError> {
         let keys: Keys = files.json(CONFIG)?;
         let (count, shared, width) = (keys.num_attention_heads, keys.num_key_value_heads, keys.head_dim);
         if shared == 0 || !count.is_multiple_of(shared) || count == 0 {
@@ -77,6 +83,42 @@ impl Config {
         }
         let activation = activation(files, "hidden_act", &keys.hidden_act)?;
         Ok(Self { heads: Heads { count, shared, width, scale: 1.0 / (width as f32).sqrt() }, keys, activation })
+    }
+
+    /// Returns how many numbers a row has.
+    pub(in crate::candle) const fn width(&self) -> usize {
+        self.keys.hidden_size
+    }
+
+    /// Reads what makes the rows that go into the last layer, without that layer and without a norm: what painters take
+    /// of a text.
+    ///
+    /// # Errors
+    ///
+    /// [`ModelError`] that names a tensor that is missing or of another shape.
+    pub(in crate::candle) fn before_last_layer(
+        &self,
+        weights: &Weights,
+        length: usize,
+    ) -> Result<Backbone, ModelError> {
+        self.layers(weights, length, self.keys.num_hidden_layers.saturating_sub(1), None)
+    }
+
+    fn layers(
+        &self,
+        weights: &Weights,
+        length: usize,
+        count: usize,
+        last_norm: Option<Norm>,
+    ) -> Result<Backbone, ModelError> {
+        let words = weights.tensor("embed_tokens.weight", (self.keys.vocab_size, self.keys.hidden_size))?;
+        let embeddings = Embeddings { words, places: None, shared: None, norm: None };
+        let blocks = (0..count).map(|layer| self.block(Parts(weights), layer)).collect::<Result<_, _>>()?;
+        let encoder = Encoder { order: Order::Before, activation: self.activation, gated: true, blocks, last_norm };
+        let rope = self.keys.rope_parameters.as_ref().map(|rope| rope.rope_theta);
+        let theta = rope.or(self.keys.rope_theta).unwrap_or(1_000_000.0);
+        let rotary = Rotary::new(length, self.heads.width, theta);
+        Ok(Backbone { embeddings, encoder, rotations: vec![Positions { rotary: Some(Arc::new(rotary)), bias: None }] })
     }
 
     fn block(&self, parts: Parts<'_>, layer: usize) -> Result<Block, ModelError> {
@@ -112,21 +154,7 @@ impl Architecture for Config {
 
     fn backbone(&self, files: &Files<'_>, placement: &Placement, length: usize) -> Result<Backbone, ModelError> {
         let weights = open(files, placement, &["model."])?;
-        let parts = Parts(&weights);
-        let Keys { hidden_size: width, rms_norm_eps: epsilon, .. } = self.keys;
-        let embeddings = Embeddings {
-            words: weights.tensor("embed_tokens.weight", (self.keys.vocab_size, width))?,
-            places: None,
-            shared: None,
-            norm: None,
-        };
-        let blocks =
-            (0..self.keys.num_hidden_layers).map(|layer| self.block(parts, layer)).collect::<Result<_, _>>()?;
-        let last_norm = Some(parts.rms_norm("norm", width, epsilon)?);
-        let encoder = Encoder { order: Order::Before, activation: self.activation, gated: true, blocks, last_norm };
-        let rope = self.keys.rope_parameters.as_ref().map(|rope| rope.rope_theta);
-        let theta = rope.or(self.keys.rope_theta).unwrap_or(1_000_000.0);
-        let rotary = Rotary::new(length, self.heads.width, theta);
-        Ok(Backbone { embeddings, encoder, rotations: vec![Positions { rotary: Some(Arc::new(rotary)), bias: None }] })
+        let last_norm = Parts(&weights).rms_norm("norm", self.keys.hidden_size, self.keys.rms_norm_eps)?;
+        self.layers(&weights, length, self.keys.num_hidden_layers, Some(last_norm))
     }
 }

@@ -1,12 +1,12 @@
 //! The transformer of FLUX.1: text and picture side by side in double blocks, then as one sequence in single ones.
 //!
-//! Own, not candle-transformers': rotations are computed in single precision whatever the weights are (in bfloat16 the
-//! angle of a far place is off by degrees), all published forms of the weights share one code, and scores are chunked.
+//! Own, not candle-transformers': rotations are computed in single precision whatever the weights are, all published
+//! forms of the weights share one code, and scores are chunked.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 use serde::Deserialize;
 
-use super::super::attention::{attend, join_heads};
+use super::super::rotation::Rotation;
 use super::super::unet::sinusoids;
 use super::weights::{Layer, Source};
 
@@ -162,7 +162,10 @@ impl FluxTransformer {
     ) -> Result<Tensor> {
         let device = places.device();
         let words = conditioning.words.dim(1)?;
-        let rotation = Rotation::new(&self.config.axes_dims_rope, words, size, device)?;
+        // Words stand at row 0 and column 0 and do not turn.
+        let squares = (0..size[0]).flat_map(|row| (0..size[1]).map(move |column| [0, row, column]));
+        let standing: Vec<_> = std::iter::repeat_n([0; 3], words).chain(squares).collect();
+        let rotation = Rotation::new(&self.config.axes_dims_rope, THETA, &standing, device)?;
         let time = self.time(level, conditioning, device)?.silu()?;
         let mut image = self.image_in.forward(&places.to_dtype(self.dtype)?)?;
         let mut text = self.text_in.forward(&conditioning.words.to_dtype(self.dtype)?)?;
@@ -308,48 +311,4 @@ pub(crate) fn normalize(states: &Tensor) -> Result<Tensor> {
 
 pub(crate) fn modulate(states: &Tensor, shift: &Tensor, scale: &Tensor) -> Result<Tensor> {
     states.broadcast_mul(&(scale + 1.0)?)?.broadcast_add(shift)
-}
-
-/// Rotations that tell places apart (`su2024`): neighbours in a head form pairs, which turn with the row and the column.
-/// Words stand at row 0 and column 0 and do not turn.
-struct Rotation {
-    /// Shape (1, 1, words + places, width / 2), f32.
-    cosines: Tensor,
-    sines: Tensor,
-}
-
-impl Rotation {
-    fn new(axes: &[usize], words: usize, [rows, columns]: [usize; 2], device: &Device) -> Result<Self> {
-        let half: usize = axes.iter().map(|width| width / 2).sum();
-        let count = words + rows * columns;
-        let mut angles = Vec::with_capacity(count * half);
-        for index in 0..count {
-            let place = index.checked_sub(words);
-            let position = place.map_or([0, 0, 0], |place| [0, place / columns, place % columns]);
-            for (axis, width) in axes.iter().enumerate() {
-                let position = position.get(axis).copied().unwrap_or(0) as f64;
-                angles.extend((0..width / 2).map(|pair| position / THETA.powf(2.0 * pair as f64 / *width as f64)));
-            }
-        }
-        let tensor = |function: fn(f64) -> f64| {
-            let values: Vec<f32> = angles.iter().map(|angle| function(*angle) as f32).collect();
-            Tensor::from_vec(values, (1, 1, count, half), device)
-        };
-        Ok(Self { cosines: tensor(f64::cos)?, sines: tensor(f64::sin)? })
-    }
-
-    fn turn(&self, states: &Tensor) -> Result<Tensor> {
-        let (batch, heads, count, width) = states.dims4()?;
-        let pairs = states.to_dtype(DType::F32)?.reshape((batch, heads, count, width / 2, 2))?;
-        let even = pairs.narrow(4, 0, 1)?.squeeze(4)?.contiguous()?;
-        let odd = pairs.narrow(4, 1, 1)?.squeeze(4)?.contiguous()?;
-        let first = (even.broadcast_mul(&self.cosines)? - odd.broadcast_mul(&self.sines)?)?;
-        let second = (even.broadcast_mul(&self.sines)? + odd.broadcast_mul(&self.cosines)?)?;
-        Tensor::stack(&[first, second], 4)?.reshape((batch, heads, count, width))?.to_dtype(states.dtype())
-    }
-
-    fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
-        let scale = (query.dim(3)? as f64).powf(-0.5);
-        join_heads(&attend(&self.turn(query)?, &self.turn(key)?, value, scale)?)
-    }
 }

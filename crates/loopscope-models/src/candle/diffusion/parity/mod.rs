@@ -5,6 +5,7 @@ mod forms;
 mod parts;
 mod pipelines;
 mod stable3;
+mod zimage;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ use crate::family::Family;
 const SEED: u64 = 20;
 const CPU: Device = Device::Cpu;
 
-const CHECKPOINTS: [(&str, Family); 8] = [
+const CHECKPOINTS: [(&str, Family); 9] = [
     ("sd15", Family::StableDiffusion),
     ("sd21", Family::StableDiffusion),
     ("sd-turbo", Family::StableDiffusion),
@@ -43,6 +44,7 @@ const CHECKPOINTS: [(&str, Family); 8] = [
     ("sd3", Family::StableDiffusion3),
     ("flux-schnell", Family::Flux),
     ("flux-dev", Family::Flux),
+    ("z-image", Family::ZImage),
 ];
 
 /// Parameters of a size that every checkpoint of the family knows: places of SD3 are a table in the file.

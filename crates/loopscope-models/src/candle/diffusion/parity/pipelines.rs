@@ -3,7 +3,7 @@
 use super::*;
 
 /// Checkpoint, reference, prompt, parameters.
-const RUNS: [(&str, &str, usize, &str); 20] = [
+const RUNS: [(&str, &str, usize, &str); 24] = [
     ("sd15", "guided", 0, r#"{"height":32,"width":48,"steps":5}"#),
     ("sd15", "negative", 1, r#"{"height":32,"width":32,"steps":4,"guidance":3,"negative_prompt":"blurry, grey"}"#),
     ("sd15", "unguided", 2, r#"{"height":32,"width":32,"steps":3,"guidance":1}"#),
@@ -29,6 +29,10 @@ const RUNS: [(&str, &str, usize, &str); 20] = [
     ("flux-schnell", "second", 1, r#"{"height":32,"width":32,"steps":3}"#),
     ("flux-dev", "first", 0, r#"{"height":32,"width":48,"steps":4}"#),
     ("flux-dev", "second", 1, r#"{"height":32,"width":32,"steps":3}"#),
+    ("z-image", "turbo", 0, r#"{"height":32,"width":48}"#),
+    ("z-image", "guided", 1, r#"{"height":48,"width":16,"steps":4,"guidance":4,"negative_prompt":"blurry, grey"}"#),
+    ("z-image", "against", 0, r#"{"height":16,"width":48,"steps":3,"guidance":0.75}"#),
+    ("z-image", "cut", 3, r#"{"height":32,"width":16,"steps":2,"max_tokens":50}"#),
 ];
 
 #[test]
